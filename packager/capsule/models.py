@@ -1,0 +1,121 @@
+"""What a capsule says: the lock (`capsule.toml`), and the capsule that joins it with graph and contract."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+#: The version of the file format. A newer major version is refused, see `read`.
+FORMAT = "1.0"
+
+
+class Frozen(BaseModel):
+    """The base of every model of the lock: immutable, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Platform(Frozen):
+    """What the environment runs on, as far as it must be equal elsewhere."""
+
+    os: str  # ``linux``, ``windows``, ``darwin``
+    arch: str  # ``x86_64``, ``aarch64``
+    python: str  # the full version, e.g. ``3.11.7``
+    implementation: str = "cpython"
+    torch: str = ""  # with its build tag, e.g. ``2.11.0+cu130``
+    frontend: str = ""  # version of comfyui-frontend-package
+    templates: str = ""  # version of comfyui-workflow-templates
+
+
+class ComfyUI(Frozen):
+    """ComfyUI itself: where it came from and which tree it is."""
+
+    version: str
+    kind: Literal["git", "folder"]
+    origin: str = ""  # the remote's URL, without credentials; empty when there is none
+    commit: str = ""
+    tree: str = ""  # digest of the files, see `digests.tree_digest`
+
+
+class Pack(Frozen):
+    """One custom-node pack."""
+
+    name: str  # its folder (or file) under a custom_nodes root
+    kind: Literal["git", "folder", "file"]
+    enabled: bool = True
+    origin: str = ""
+    commit: str = ""
+    tree: str = ""
+    classes: tuple[str, ...] = ()  # the node classes it gives, as ComfyUI's module record says
+    requirements: tuple[str, ...] = ()  # its requirement files, e.g. ``requirements.txt``
+    install_script: str = ""  # e.g. ``install.py``
+    used: bool = False  # whether the graph uses one of its classes; not part of the environment digest
+
+
+class Model(Frozen):
+    """One model file that the graph uses. Content is identity; the path is only a placement."""
+
+    folder: str  # the folder type, e.g. ``upscale_models``
+    name: str  # as the node sees it, with ``/``
+    size: int  # bytes
+    sha256: str
+    sources: tuple[str, ...] = ()  # URLs that the workflow declares; unproved unless a finding's absence says so
+
+
+class InputFile(Frozen):
+    """One file that the graph reads from ComfyUI's input folder; its bytes are the entry ``inputs/NAME``."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class Finding(Frozen):
+    """One thing that stands against exact reproduction."""
+
+    code: str  # stable, kebab-case, documented in docs/findings.md
+    subject: str  # what it is about: a pack, a distribution, a model
+    message: str  # one sentence
+    cure: str  # one sentence
+    blocks: bool = False  # whether the capsule cannot give the same thing back
+
+
+class Observed(Frozen):
+    """What was merely seen; outside the environment digest."""
+
+    gpu: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()  # names only, never values
+
+
+class Lock(Frozen):
+    """`capsule.toml`: the snapshot written down."""
+
+    format: str = FORMAT
+    name: str
+    message: str = ""
+    parent: str = ""  # the id of the capsule this one follows
+    platform: Platform
+    comfyui: ComfyUI
+    packs: tuple[Pack, ...] = ()
+    models: tuple[Model, ...] = ()
+    inputs: tuple[InputFile, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    observed: Observed = Observed()
+
+
+class Digests(Frozen):
+    """The three digests (sha256, hex) that name a capsule, and the short id."""
+
+    environment: str
+    contract: str
+    capsule: str
+
+    @property
+    def id(self) -> str:
+        """The short form of the capsule digest: its first 12 hex digits."""
+        return self.capsule[:12]
+
+
+ApiGraph = dict[str, dict[str, Any]]  # {node id: {"class_type": str, "inputs": {name: value | [node id, slot]}}}
