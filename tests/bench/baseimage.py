@@ -1,0 +1,90 @@
+"""A base image from Debian packages, where no registry can be reached: it stands in for ``debian:bookworm-slim``.
+
+The root file system is bit-identical however often it is made from one state of the mirror, and kept in the bench
+cache; with a fixed epoch the image made from it has the same id in every engine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from comfy_capsule.packager.command import run
+from comfy_capsule.packager.errors import CapsuleError
+
+from .engine import Engine, cache_folder
+
+TAG = "comfy-capsule/bench-base:bookworm"
+
+_PACKAGES = (
+    # What bookworm-slim's users expect, and a Python prefix built on bookworm loads.
+    *("ca-certificates", "libbz2-1.0", "libdb5.3", "libffi8", "libgdbm6", "liblzma5", "libncursesw6", "libreadline8"),
+    *("libsqlite3-0", "libssl3", "libuuid1", "netbase", "tzdata", "zlib1g"),
+    # What the wheels of ComfyUI and of common packs load: torch, OpenCV, soundfile.
+    *("libgl1", "libglib2.0-0", "libgomp1", "libsndfile1", "libstdc++6"),
+)
+
+_EPOCH = "1700000000"
+
+_CLEAN = """\
+rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin "$1"/var/log/apt "$1"/var/log/dpkg.log \
+"$1"/var/log/alternatives.log "$1"/var/cache/ldconfig/aux-cache "$1"/usr/share/doc/* "$1"/usr/share/man/*
+"""
+
+_DOCKERFILE = """\
+FROM scratch
+ADD rootfs.tar /
+ENV LANG=C.UTF-8
+CMD ["bash"]
+"""
+
+
+def base_image(engine: Engine) -> str:
+    """Make sure that `TAG` is in `engine`; returns its image id, ``sha256:…``.
+
+    Raises:
+        CapsuleError: ``no-program`` without mmdebstrap on an engine that cannot pull either.
+    """
+    recipe = hashlib.sha256("".join((*_PACKAGES, _EPOCH, _CLEAN, _DOCKERFILE)).encode()).hexdigest()[:16]
+    try:
+        # The label says from which recipe the image was made, so that a changed recipe makes it anew.
+        found = engine.docker("image", "inspect", "-f", '{{.Id}} {{index .Config.Labels "recipe"}}', TAG).split()
+        if found[1:] == [recipe]:
+            return found[0]
+    except CapsuleError:
+        pass  # not there yet
+    root = _root_file_system(recipe)
+    with tempfile.TemporaryDirectory(dir=root.parent) as folder:
+        context = Path(folder)
+        os.link(root, context / "rootfs.tar")
+        (context / "Dockerfile").write_text(_DOCKERFILE)
+        engine.docker(
+            *("buildx", "build", "--load", "--provenance=false", "--label", f"recipe={recipe}"),
+            *("--build-arg", f"SOURCE_DATE_EPOCH={_EPOCH}", "-t", TAG, folder),
+        )
+    return engine.docker("image", "inspect", "-f", "{{.Id}}", TAG).strip()
+
+
+def _root_file_system(recipe: str) -> Path:
+    tar = cache_folder() / "base" / f"bookworm-{recipe}.tar"
+    if tar.exists():
+        return tar
+    tar.parent.mkdir(parents=True, exist_ok=True)
+    hook = tar.parent / "clean.sh"
+    hook.write_text(f"#!/bin/sh\nset -eu\n{_CLEAN}")
+    hook.chmod(0o755)
+    making = tar.with_suffix(".making.tar")
+    # A clean environment: what it inherits (LANG, umask, proxies) must not reach the bytes.
+    run(
+        [
+            *("env", "-i", f"PATH={os.environ['PATH']}", "LC_ALL=C.UTF-8", f"SOURCE_DATE_EPOCH={_EPOCH}"),
+            *("mmdebstrap", "--variant=apt", f"--include={','.join(_PACKAGES)}", "--quiet"),
+            *("--aptopt=APT::Install-Recommends false", f"--customize-hook={hook} \"$1\""),
+            *("bookworm", making),
+        ],
+        timeout=900,
+    )
+    making.rename(tar)
+    return tar
