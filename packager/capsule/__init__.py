@@ -1,0 +1,48 @@
+"""The file format of a capsule: its models, reading and writing it, and its digests."""
+
+from .archive import safe_name
+from .capsule import SUFFIX, Capsule, read_capsule, write_capsule
+from .digests import canonical_json, environment_digest, sha256_bytes, sha256_file, tree_digest
+from .files import GIT, GIT_ENVIRONMENT, git, is_checkout, tree_files
+from .models import (
+    FORMAT,
+    ApiGraph,
+    ComfyUI,
+    Digests,
+    Finding,
+    InputFile,
+    Lock,
+    Model,
+    Observed,
+    Pack,
+    Platform,
+)
+
+__all__ = [
+    "FORMAT",
+    "GIT",
+    "GIT_ENVIRONMENT",
+    "SUFFIX",
+    "ApiGraph",
+    "Capsule",
+    "ComfyUI",
+    "Digests",
+    "Finding",
+    "InputFile",
+    "Lock",
+    "Model",
+    "Observed",
+    "Pack",
+    "Platform",
+    "canonical_json",
+    "environment_digest",
+    "git",
+    "is_checkout",
+    "read_capsule",
+    "safe_name",
+    "sha256_bytes",
+    "sha256_file",
+    "tree_digest",
+    "tree_files",
+    "write_capsule",
+]

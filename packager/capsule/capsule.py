@@ -1,0 +1,132 @@
+"""A capsule in memory: read from its file, or composed and written to one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from pydantic import ValidationError
+from tomlkit.exceptions import TOMLKitError
+
+from ..contract import Contract, contract_json, read_contract_json
+from ..errors import BadInput
+from .archive import check_format, manifest_bytes, read_archive, write_archive
+from .digests import canonical_json, environment_digest, sha256_bytes
+from .locktoml import lock_toml
+from .models import ApiGraph, Digests, Lock
+
+SUFFIX = ".capsule.zip"
+
+
+@dataclass(frozen=True)
+class Capsule:
+    """A workflow sealed with everything it needs.
+
+    Attributes:
+        lock: the environment, as `capsule.toml` says it.
+        pylock: the text of `pylock.toml`.
+        workflow: the UI graph, marks inside.
+        graph: the API graph, as the live front-end exported it.
+        contract: the named inputs and outputs.
+        object_info: ``{node class: its definition}`` of the classes that the graph uses, frozen.
+        files: the carried bytes, by entry name (``inputs/…``, ``packs/…``).
+        sealed: the capsule digest that the file had when it was read; empty for one not written yet.
+    """
+
+    lock: Lock
+    pylock: str
+    workflow: Mapping[str, Any]
+    graph: ApiGraph
+    contract: Contract
+    object_info: Mapping[str, Any]
+    files: Mapping[str, bytes]
+    sealed: str = ""
+
+    @property
+    def name(self) -> str:
+        """The workflow's name, as in ``POST /workflows/{name}``."""
+        return self.lock.name
+
+    def entries(self) -> dict[str, bytes]:
+        """What the file holds, by entry name, without the manifest."""
+        return {
+            "capsule.toml": lock_toml(self.lock).encode(),
+            "pylock.toml": self.pylock.encode(),
+            "workflow.json": _json(self.workflow),
+            "workflow.api.json": _json(self.graph),
+            "contract.json": _json(contract_json(self.contract)),
+            "object_info.json": _json(self.object_info),
+            **self.files,
+        }
+
+    @property
+    def digests(self) -> Digests:
+        """The three digests that name this capsule."""
+        return Digests(
+            environment=environment_digest(self.lock, self.pylock),
+            contract=sha256_bytes(canonical_json(self.contract.model_dump(mode="json"))),
+            capsule=self.sealed or sha256_bytes(manifest_bytes(self.entries())),
+        )
+
+    def read(self, entry: str) -> bytes:
+        """The bytes of a carried file, e.g. ``inputs/photo.png``. Raises KeyError when it is not there."""
+        return self.files[entry]
+
+
+def write_capsule(capsule: Capsule, path: Path) -> str:
+    """Write `capsule` to `path`, whole or not at all; the same capsule always gives the same bytes.
+
+    Returns the capsule digest.
+    """
+    return write_archive(path, capsule.entries())
+
+
+_OWN = ("capsule.toml", "pylock.toml", "workflow.json", "workflow.api.json", "contract.json", "object_info.json")
+
+
+def read_capsule(path: Path) -> Capsule:
+    """The capsule in the file `path`, with every byte checked against its manifest.
+
+    Raises:
+        BadInput: as `read_archive`, and ``capsule-damaged`` when an entry does not say what the format wants.
+    """
+    entries, digest = read_archive(path)
+    missing = [name for name in _OWN if name not in entries]
+    if missing:
+        raise BadInput("capsule-damaged", f"{path} has no {missing[0]}.", "Export the capsule again.")
+    current = _OWN[0]
+    try:
+        said = tomlkit.parse(entries[current].decode()).unwrap()
+        check_format(path, str(said.get("format", "")))
+        lock = Lock.model_validate(said)
+        parsed = {}
+        for current in _OWN[2:]:
+            parsed[current] = json.loads(entries[current])
+            if not isinstance(parsed[current], dict):
+                raise ValueError("not an object")
+        current = "contract.json"
+        contract = read_contract_json(parsed[current])
+    except (ValueError, ValidationError, TOMLKitError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInput(
+            "capsule-damaged", f"{current} in {path} cannot be read: {reason}.", "Export the capsule again."
+        ) from error
+    return Capsule(
+        lock=lock,
+        pylock=entries["pylock.toml"].decode(),
+        workflow=parsed["workflow.json"],
+        graph=parsed["workflow.api.json"],
+        contract=contract,
+        object_info=parsed["object_info.json"],
+        files={name: data for name, data in entries.items() if name not in _OWN},
+        sealed=digest,
+    )
+
+
+def _json(value: Any) -> bytes:
+    """Readable, deterministic JSON. Keys keep their order in graphs: the front-end's order is part of them."""
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
