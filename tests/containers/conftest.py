@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-
 from bench.baseimage import base_image
 from bench.engine import Engine
 from bench.engine import engine as running_engine
