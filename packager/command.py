@@ -25,12 +25,14 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
     timeout: float | None = None,
+    encoding: str = "utf-8",
 ) -> str:
     """Run `argv` and return its standard output.
 
     Args:
         env: added to this process's environment.
         timeout: seconds.
+        encoding: of what it prints; ``latin-1`` keeps every byte.
 
     Raises:
         CapsuleError: ``no-program`` when it is not installed, ``command-failed`` with the end of its
@@ -45,7 +47,7 @@ def run(
             env={**os.environ, **env} if env else None,
             input=stdin,
             capture_output=True,
-            text=True,
+            encoding=encoding,
             errors="replace",
             timeout=timeout,
             check=False,

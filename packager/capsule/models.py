@@ -36,6 +36,7 @@ class ComfyUI(Frozen):
     origin: str = ""  # the remote's URL, without credentials; empty when there is none
     commit: str = ""
     tree: str = ""  # digest of the files, see `digests.tree_digest`
+    patch: str = ""  # the entry that holds local changes and untracked files, for ``git apply --binary``
 
 
 class Pack(Frozen):
@@ -47,6 +48,7 @@ class Pack(Frozen):
     origin: str = ""
     commit: str = ""
     tree: str = ""
+    patch: str = ""  # as in `ComfyUI`
     classes: tuple[str, ...] = ()  # the node classes it gives, as ComfyUI's module record says
     requirements: tuple[str, ...] = ()  # its requirement files, e.g. ``requirements.txt``
     install_script: str = ""  # e.g. ``install.py``

@@ -1,0 +1,81 @@
+"""A git checkout as the lock has it: origin, commit, tree digest, and local changes as one patch."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from ..capsule import GIT, GIT_ENVIRONMENT, git, tree_digest, tree_files
+from ..command import run, without_credentials
+from ..errors import CapsuleError
+
+# Never carried, wherever they stand: they hold secrets or belong to one machine.
+_NOT_CARRIED = (":(exclude,glob)**/.env", ":(exclude,glob)**/.venv/**", ":(exclude,glob)**/venv/**")
+
+
+class Checkout(BaseModel):
+    """What one checkout is. `patch` is empty when the work tree is exactly the commit."""
+
+    model_config = ConfigDict(frozen=True)
+
+    origin: str
+    commit: str
+    tree: str
+    patch: bytes
+
+
+def read_checkout(folder: Path) -> Checkout:
+    """Read the checkout at `folder`; nothing in it is changed, no hook of it runs.
+
+    Raises:
+        CapsuleError: ``git-unreadable`` when git cannot say what it is (corrupt, not owned by this user, no commit).
+    """
+    try:
+        return Checkout(
+            origin=_origin(folder),
+            commit=git(folder, "rev-parse", "HEAD").strip(),
+            tree=tree_digest(folder, tree_files(folder)),
+            patch=_patch(folder) if _changed(folder) else b"",
+        )
+    except CapsuleError as error:
+        if error.code == "no-program":
+            raise
+        reason = error.message.splitlines()[-1]
+        raise CapsuleError("git-unreadable", f"git cannot read {folder.name}: {reason}", "Repair the checkout.") from error
+
+
+def _origin(folder: Path) -> str:
+    remotes = git(folder, "remote").split()
+    if not remotes:
+        return ""
+    name = "origin" if "origin" in remotes else remotes[0]
+    return without_credentials(git(folder, "remote", "get-url", name).strip())
+
+
+def _changed(folder: Path) -> bool:
+    return bool(git(folder, "status", "--porcelain", "--untracked-files=all").strip())
+
+
+def _patch(folder: Path) -> bytes:
+    """All changes and untracked files against HEAD, binary files and modes included.
+
+    Staged in an index and an object store of our own, so that the checkout's own are not touched.
+    """
+    git_dir = Path(git(folder, "rev-parse", "--absolute-git-dir").strip())
+    common = (folder / git(folder, "rev-parse", "--git-common-dir").strip()).resolve()
+    with tempfile.TemporaryDirectory() as scratch:
+        index = Path(scratch, "index")
+        if (git_dir / "index").exists():
+            index.write_bytes((git_dir / "index").read_bytes())
+        environment = {
+            **GIT_ENVIRONMENT,
+            "GIT_INDEX_FILE": str(index),
+            "GIT_OBJECT_DIRECTORY": scratch,
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(common / "objects"),
+        }
+        run([*GIT, "add", "--all", "--", ".", *_NOT_CARRIED], cwd=folder, env=environment)
+        diff = [*GIT, "diff", "--cached", "--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv"]
+        # latin-1 keeps every byte of every encoding as it is.
+        return run([*diff, "--no-renames", "HEAD"], cwd=folder, env=environment, encoding="latin-1").encode("latin-1")

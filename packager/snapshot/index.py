@@ -1,0 +1,83 @@
+"""What the package index offers for exact versions: asked through `uv`, so the user's own client settings hold."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import tomlkit
+from packaging.pylock import PackageSdist, PackageWheel, Pylock
+from packaging.utils import canonicalize_name
+from pydantic import BaseModel, ConfigDict
+
+from ..command import run
+from ..errors import CapsuleError
+
+# In uv's own words; any of them means that no answer is to be had, for this or any other name.
+_UNREACHABLE = ("Failed to fetch", "error sending request", "dns error", "Connection refused", "network connectivity")
+
+
+class Offers(BaseModel):
+    """The files on the index, by normalized distribution name."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    wheels: dict[str, tuple[PackageWheel, ...]] = {}
+    sdists: dict[str, PackageSdist] = {}
+    unreachable: bool = False
+
+
+def find_uv() -> Path:
+    """The `uv` beside this Python, else the one on PATH. Raises CapsuleError ``no-uv``."""
+    name = "uv.exe" if sys.platform == "win32" else "uv"
+    beside = Path(sys.executable).with_name(name)
+    found = beside if beside.is_file() else shutil.which("uv")
+    if not found:
+        raise CapsuleError("no-uv", "The program uv is not installed.", "Run `pip install uv`.")
+    return Path(found)
+
+
+def ask_index(pins: Sequence[str], python: Path) -> Offers:
+    """The files offered for each of `pins` (``name==version``); those the index does not have are left out.
+
+    Args:
+        python: the interpreter whose platform the wheels are for.
+    """
+    if not pins:
+        return Offers()
+    try:
+        return _read(_compile(pins, python))
+    except CapsuleError as error:
+        if error.code != "command-failed":
+            raise
+        if any(words in error.message for words in _UNREACHABLE):
+            return Offers(unreachable=True)
+    if len(pins) == 1:
+        return Offers()
+    # One version that the index does not have spoils the whole answer: halve until it stands alone.
+    middle = len(pins) // 2
+    left, right = ask_index(pins[:middle], python), ask_index(pins[middle:], python)
+    return Offers(
+        wheels={**left.wheels, **right.wheels},
+        sdists={**left.sdists, **right.sdists},
+        unreachable=left.unreachable or right.unreachable,
+    )
+
+
+def _compile(pins: Sequence[str], python: Path) -> str:
+    with tempfile.TemporaryDirectory() as scratch:
+        wanted, answer = Path(scratch, "pins.txt"), Path(scratch, "pylock.toml")
+        wanted.write_text("\n".join(pins) + "\n")
+        words = ["--no-deps", "--no-build", "--quiet", "--no-header", "--format", "pylock.toml", "-o", answer]
+        run([find_uv(), "pip", "compile", *words, "--python", python, wanted])
+        return answer.read_text()
+
+
+def _read(text: str) -> Offers:
+    lock = Pylock.from_dict(tomlkit.parse(text).unwrap())
+    wheels = {canonicalize_name(item.name): tuple(item.wheels or ()) for item in lock.packages}
+    sdists = {canonicalize_name(item.name): item.sdist for item in lock.packages if item.sdist is not None}
+    return Offers(wheels=wheels, sdists=sdists)
