@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..command import run
 from ..errors import CapsuleError
+from ..uv import find_uv
 
 # In uv's own words; any of them means that no answer is to be had, for this or any other name.
 _UNREACHABLE = ("Failed to fetch", "error sending request", "dns error", "Connection refused", "network connectivity")
@@ -28,16 +27,6 @@ class Offers(BaseModel):
     wheels: dict[str, tuple[PackageWheel, ...]] = {}
     sdists: dict[str, PackageSdist] = {}
     unreachable: bool = False
-
-
-def find_uv() -> Path:
-    """The `uv` beside this Python, else the one on PATH. Raises CapsuleError ``no-uv``."""
-    name = "uv.exe" if sys.platform == "win32" else "uv"
-    beside = Path(sys.executable).with_name(name)
-    found = beside if beside.is_file() else shutil.which("uv")
-    if not found:
-        raise CapsuleError("no-uv", "The program uv is not installed.", "Run `pip install uv`.")
-    return Path(found)
 
 
 def ask_index(pins: Sequence[str], python: Path) -> Offers:
