@@ -1,0 +1,79 @@
+"""What a graph uses: node classes, files chosen from lists (models among them), files of the input folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from .check import Graph
+from .definitions import Definition, definition_of
+
+_ANNOTATIONS = (" [input]", " [output]", " [temp]", "[input]", "[output]", "[temp]")
+
+
+class FileChoice(NamedTuple):
+    """One value that the graph takes from a list which the server offers; the lists of models are such lists."""
+
+    node: str
+    input: str
+    value: Any
+    options: tuple[Any, ...]
+    class_type: str
+    upload: str  # ``image``, ``audio``, ``video``, ``file`` when the list is that of the input folder, else empty
+
+
+def used_classes(api: Graph) -> set[str]:
+    """The node classes that `api` uses."""
+    return {str(entry["class_type"]) for entry in api.values() if entry.get("class_type")}
+
+
+def literal_inputs(api: Graph, object_info: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Definition | None]]:
+    """(node id, input, value, definition) of every input that holds a value and no link."""
+    for node, entry in api.items():
+        inputs = entry.get("inputs") or {}
+        for name, value in inputs.items():
+            if not isinstance(value, list):
+                yield node, name, value, definition_of(str(entry.get("class_type")), name, inputs, object_info)
+
+
+def file_choices(api: Graph, object_info: Mapping[str, Any]) -> list[FileChoice]:
+    """Every value that a choice holds (legacy lists and ``COMBO`` alike), with the options it is chosen from.
+
+    Values of multiple choices (``{"__value__": [...]}``) give one entry each. Choices whose options are
+    fetched by the front-end have no options here.
+    """
+    found = []
+    for node, name, value, definition in literal_inputs(api, object_info):
+        if definition is None or definition.kind != "COMBO":
+            continue
+        class_type = str(api[node].get("class_type"))
+        values = value.get("__value__", ()) if isinstance(value, dict) else (value,)
+        options = definition.options or ()
+        found += [FileChoice(node, name, each, options, class_type, definition.upload) for each in values]
+    return found
+
+
+def input_files(api: Graph, object_info: Mapping[str, Any]) -> list[str]:
+    """Names of the files that `api` reads from ComfyUI's input folder, sorted, with ``/`` before subfolders.
+
+    Known by the upload flags of the inputs, and by the annotation ``name [input]``
+    (``folder_paths.annotated_filepath``); ``[output]`` and ``[temp]`` name other folders.
+    """
+    names = set()
+    for _, _, value, definition in literal_inputs(api, object_info):
+        if not isinstance(value, str) or not value.strip():
+            continue
+        name, folder = split_annotation(value)
+        if folder == "" and definition is not None and definition.upload:
+            folder = str(definition.settings.get("image_folder") or "input")
+        if folder == "input":
+            names.add(name.replace("\\", "/"))
+    return sorted(names)
+
+
+def split_annotation(value: str) -> tuple[str, str]:
+    """``"a.png [input]"`` → ``("a.png", "input")``; no annotation gives ``""`` for the folder."""
+    for annotation in _ANNOTATIONS:
+        if value.endswith(annotation):
+            return value.removesuffix(annotation), annotation.strip(" []")
+    return value, ""
