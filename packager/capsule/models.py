@@ -86,6 +86,7 @@ class Finding(Frozen):
 class Observed(Frozen):
     """What was merely seen; outside the environment digest."""
 
+    frontend: str = ""  # the version of the front-end that exported the graph
     gpu: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()  # names only, never values

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..capsule import ApiGraph, Finding, InputFile, Lock, sha256_bytes
 from ..comfy import Install
@@ -24,7 +24,7 @@ class Snapshot(BaseModel):
 
     lock: Lock
     pylock: str
-    files: dict[str, bytes]
+    files: dict[str, bytes] = Field(exclude=True)  # of no use as JSON
 
 
 def snapshot_install(

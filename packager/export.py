@@ -1,0 +1,154 @@
+"""Export: a live ComfyUI and a workflow → a capsule. The only place where snapshot and contract meet."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from .capsule import SUFFIX, ApiGraph, Capsule, Digests, Finding, Lock, Observed, write_capsule
+from .comfy import ComfyClient, Install, live_address, live_install
+from .contract import Contract, build_contract
+from .errors import BadInput, Cancelled
+from .progress import Progress, Report, silent
+from .snapshot import Snapshot, snapshot_install
+from .workflow import check_api_graph, missing_classes, used_classes
+
+_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,99}$")
+
+
+class ExportResult(BaseModel):
+    """The written capsule: where it is, and what it says."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: Path
+    digests: Digests
+    lock: Lock
+    contract: Contract
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What stands against exact reproduction."""
+        return self.lock.findings
+
+
+def workflow_name(text: str) -> str:
+    """`text` as a name for ``POST /workflows/{name}`` and for files: lower case, dashes for all that is odd.
+
+    Raises:
+        BadInput: ``bad-name`` when nothing is left.
+    """
+    name = re.sub(r"[^a-z0-9._]+", "-", text.lower()).strip("-._")[:100]
+    if not _NAME.match(name):
+        raise BadInput("bad-name", f"{text!r} gives no workflow name.", "Use letters and digits, e.g. --name portrait.")
+    return name
+
+
+def make_capsule(
+    install: Install,
+    workflow: Mapping[str, Any],
+    api: ApiGraph,
+    object_info: Mapping[str, Any],
+    *,
+    name: str,
+    message: str = "",
+    frontend_version: str = "",
+    report: Report = silent,
+) -> Capsule:
+    """Seal `workflow` with the environment of `install`.
+
+    Args:
+        workflow: the UI graph, marks inside; `api`: the API graph that the front-end made of it.
+        object_info: the node definitions of this install, as its running ComfyUI gives them.
+
+        frontend_version: of the front-end that made `api`; else what the workflow says of itself.
+
+    Raises:
+        BadInput: a graph that cannot run here, or marks that make no contract.
+    """
+    name = workflow_name(name)
+    report(Progress(phase="contract", total=1))
+    check_api_graph(api)
+    missing_classes(api, object_info)
+    used = used_classes(api)
+    contract = build_contract(name, workflow, api, object_info)
+    report(Progress(phase="contract", done=1, total=1))
+    snapshot = snapshot_install(
+        install, name=name, message=message, graph=api, ui=workflow, object_info=object_info, report=report
+    )
+    frontend = frontend_version or str((workflow.get("extra") or {}).get("frontendVersion", ""))
+    return Capsule(
+        lock=snapshot.lock.model_copy(update={"observed": Observed(frontend=frontend)}),
+        pylock=snapshot.pylock,
+        workflow=workflow,
+        graph=api,
+        contract=contract,
+        object_info={node_class: object_info[node_class] for node_class in sorted(used)},
+        files=snapshot.files,
+    )
+
+
+def export_live(
+    workflow: Mapping[str, Any],
+    api: ApiGraph,
+    *,
+    name: str,
+    message: str = "",
+    frontend_version: str = "",
+    report: Report = silent,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> ExportResult:
+    """Export from inside the running ComfyUI, into its user folder. For a worker thread, never the event loop.
+
+    Raises:
+        BadInput: as `make_capsule`.
+        Cancelled: at the next step after `cancelled` says so; nothing is written then.
+    """
+    watched = _watched(report, cancelled)
+    install = live_install()
+    capsule = make_capsule(
+        install,
+        workflow,
+        api,
+        _live_object_info(),
+        name=name,
+        message=message,
+        frontend_version=frontend_version,
+        report=watched,
+    )
+    path = install.user_dir / "capsules" / f"{capsule.name}-{capsule.digests.id}{SUFFIX}"
+    watched(Progress(phase="write", item=path.name, total=1))
+    write_capsule(capsule, path)
+    report(Progress(phase="write", item=path.name, done=1, total=1))
+    return ExportResult(path=path, digests=capsule.digests, lock=capsule.lock, contract=capsule.contract)
+
+
+def snapshot_live(api: ApiGraph | None = None, report: Report = silent) -> Snapshot:
+    """The snapshot of the running ComfyUI from inside it; with a graph, of what that graph uses too."""
+    return snapshot_install(live_install(), graph=api, object_info=_live_object_info(), report=report)
+
+
+def _watched(report: Report, cancelled: Callable[[], bool]) -> Report:
+    """`report`, which also stops the work when `cancelled` says so."""
+
+    def watch(progress: Progress) -> None:
+        if cancelled():
+            raise Cancelled("The export was cancelled; nothing was written.")
+        report(progress)
+
+    return watch
+
+
+def _live_object_info() -> Mapping[str, Any]:
+    """The node definitions of this very ComfyUI, asked over its own address: its loop goes on meanwhile."""
+
+    async def ask() -> Mapping[str, Any]:
+        async with ComfyClient(live_address()) as client:
+            return await client.object_info()
+
+    return asyncio.run(ask())

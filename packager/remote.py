@@ -1,0 +1,110 @@
+"""Export through a running ComfyUI that has our pack: it reads itself, we fetch the capsule."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from .capsule import Capsule, read_capsule, write_capsule
+from .errors import BadInput, CapsuleError
+from .progress import Progress, Report, silent
+
+_HEADERS = {"X-Comfy-Capsule": "1"}
+_POLL = 0.2  # seconds
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` is the address of a server rather than a folder."""
+    return urlsplit(text).scheme in ("http", "https")
+
+
+def export_remote(
+    address: str,
+    workflow: Mapping[str, Any],
+    api: Mapping[str, Any],
+    out: Path,
+    *,
+    name: str,
+    message: str = "",
+    report: Report = silent,
+) -> Capsule:
+    """Have the ComfyUI at `address` export `workflow`, and write the capsule to `out`.
+
+    Raises:
+        BadInput: ``comfyui-unreachable``, ``pack-not-installed``, or what that ComfyUI refuses the graph with.
+        CapsuleError: what went wrong there.
+    """
+    version = str((workflow.get("extra") or {}).get("frontendVersion", ""))
+    body = {"name": name, "workflow": workflow, "api": api, "message": message, "frontend_version": version}
+    task = _finished(address, _ask("POST", address, "/capsule/export", json=body).json()["task"], report)
+    return _received(_ask("GET", address, f"/capsule/tasks/{task['task']}/file").content, out)
+
+
+def snapshot_remote(address: str, report: Report = silent) -> dict[str, Any]:
+    """The snapshot that the ComfyUI at `address` takes of itself: ``{"lock": …, "pylock": …}``.
+
+    Raises: as `export_remote`.
+    """
+    task = _finished(address, _ask("POST", address, "/capsule/snapshot", json={}).json()["task"], report)
+    return dict(task["result"])
+
+
+def _finished(address: str, task: str, report: Report) -> dict[str, Any]:
+    """The task when it has succeeded; its progress is passed on meanwhile."""
+    seen: list[Any] = []
+    while True:
+        state: dict[str, Any] = _ask("GET", address, f"/capsule/tasks/{task}").json()
+        for event in state["progress"]:
+            if event not in seen:
+                report(Progress.model_validate(event))
+        seen = state["progress"]
+        if state["state"] == "succeeded":
+            return state
+        if state["state"] not in ("queued", "running"):
+            raise _as_error(state["error"])
+        time.sleep(_POLL)
+
+
+def _received(data: bytes, out: Path) -> Capsule:
+    """Check the capsule before it stands under its name."""
+    part = out.with_name(f".{out.name}.part")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        part.write_bytes(data)
+        capsule = read_capsule(part)
+        write_capsule(capsule, out)
+        return capsule
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _ask(method: str, address: str, path: str, **options: Any) -> requests.Response:
+    url = address.rstrip("/") + path
+    try:
+        response = requests.request(method, url, headers=_HEADERS, timeout=300, allow_redirects=False, **options)
+    except requests.RequestException as error:
+        raise BadInput(
+            "comfyui-unreachable", f"No ComfyUI answers at {address}.", "Start it, or give its folder: --comfy DIR."
+        ) from error
+    if response.ok:
+        return response
+    if "json" in response.headers.get("Content-Type", ""):
+        said = response.json()
+        raise _as_error({**said, "message": said.get("title", f"ComfyUI answered {response.status_code}.")})
+    if response.status_code in (404, 405):
+        raise BadInput(
+            "pack-not-installed",
+            f"The ComfyUI at {address} does not have the Comfy Capsule pack.",
+            "Put comfy-capsule into its custom_nodes and restart it, or give its folder: --comfy DIR.",
+        )
+    raise CapsuleError("comfyui-error", f"The ComfyUI at {address} answered {response.status_code}.")
+
+
+def _as_error(said: Mapping[str, Any]) -> CapsuleError:
+    kind = BadInput if said.get("exit_status") == BadInput.exit_status else CapsuleError
+    return kind(str(said.get("code", "")), str(said.get("message", "")), str(said.get("cure", "")))
