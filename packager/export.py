@@ -16,7 +16,7 @@ from .contract import Contract, build_contract
 from .errors import BadInput, Cancelled
 from .progress import Progress, Report, silent
 from .snapshot import Snapshot, snapshot_install
-from .workflow import check_api_graph, missing_classes, used_classes
+from .workflow import check_api_graph, frozen_signatures, missing_classes, used_classes
 
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,99}$")
 
@@ -75,7 +75,6 @@ def make_capsule(
     report(Progress(phase="contract", total=1))
     check_api_graph(api)
     missing_classes(api, object_info)
-    used = used_classes(api)
     contract = build_contract(name, workflow, api, object_info)
     report(Progress(phase="contract", done=1, total=1))
     snapshot = snapshot_install(
@@ -88,7 +87,7 @@ def make_capsule(
         workflow=workflow,
         graph=api,
         contract=contract,
-        object_info={node_class: object_info[node_class] for node_class in sorted(used)},
+        object_info=frozen_signatures(object_info, used_classes(api)),
         files=snapshot.files,
     )
 

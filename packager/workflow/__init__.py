@@ -2,16 +2,27 @@
 
 from .check import check_api_graph, is_link, missing_classes, node_words
 from .definitions import Definition, definition_of
+from .marks import InputMark, InputSettings, Marks, OutputMark, OutputSettings, find_marks, unique_name
 from .read import WorkflowFile, is_api_graph, is_ui_graph, read_workflow_file
+from .signatures import MARKER, frozen_signature, frozen_signatures
 from .uses import FileChoice, file_choices, input_files, used_classes
 
 __all__ = [
+    "MARKER",
     "Definition",
     "FileChoice",
+    "InputMark",
+    "InputSettings",
+    "Marks",
+    "OutputMark",
+    "OutputSettings",
     "WorkflowFile",
     "check_api_graph",
     "definition_of",
     "file_choices",
+    "find_marks",
+    "frozen_signature",
+    "frozen_signatures",
     "input_files",
     "is_api_graph",
     "is_link",
@@ -19,5 +30,6 @@ __all__ = [
     "missing_classes",
     "node_words",
     "read_workflow_file",
+    "unique_name",
     "used_classes",
 ]
