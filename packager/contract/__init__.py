@@ -1,5 +1,30 @@
 """The contract: marks → named, typed, bounded inputs and outputs → JSON Schema, OpenAPI, a bound graph."""
 
+from .bind import Binder, Bound, InvalidParameters, Problem, bind, media_inputs
+from .build import Built, build_contract, build_with_notes, choice_key
+from .document import contract_json, read_contract_json
 from .models import MEDIA_TYPES, Contract, Input, Output, Target
+from .schema import example_parameters, parameters_schema, result_schema
 
-__all__ = ["MEDIA_TYPES", "Contract", "Input", "Output", "Target"]
+__all__ = [
+    "MEDIA_TYPES",
+    "Binder",
+    "Bound",
+    "Built",
+    "Contract",
+    "Input",
+    "InvalidParameters",
+    "Output",
+    "Problem",
+    "Target",
+    "bind",
+    "build_contract",
+    "build_with_notes",
+    "choice_key",
+    "contract_json",
+    "example_parameters",
+    "media_inputs",
+    "parameters_schema",
+    "read_contract_json",
+    "result_schema",
+]

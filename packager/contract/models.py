@@ -50,6 +50,8 @@ class Input(Frozen):
     step: float | int | None = None
     choices: tuple[str | int | float | bool, ...] | None = None
     max_length: int | None = None
+    multiline: bool = False  # a text of several lines; only how it is shown
+    multiple: bool = False  # the value is an array of `choices`
     targets: tuple[Target, ...]
 
 

@@ -85,7 +85,9 @@ def _expanded(
 
 def _grown(template: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, bool, Any]]:
     """The repeated inputs of an autogrow template, under each name it may take."""
-    names = template.get("names") or [f"{template.get('prefix', '')}{i}" for i in range(template.get("max", 0))]
+    names = template.get("names") or [
+        f"{template.get('prefix', '')}{i}" for i in range(template.get("max", 0))
+    ]
     for _, _, raw in _groups(template.get("input")):
         for name in names:
             yield f"{prefix}.{name}", False, raw

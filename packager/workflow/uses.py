@@ -19,7 +19,9 @@ class FileChoice(NamedTuple):
     value: Any
     options: tuple[Any, ...]
     class_type: str
-    upload: str  # ``image``, ``audio``, ``video``, ``file`` when the list is that of the input folder, else empty
+    upload: (
+        str  # ``image``, ``audio``, ``video``, ``file`` when the list is that of the input folder, else empty
+    )
 
 
 def used_classes(api: Graph) -> set[str]:
@@ -27,13 +29,20 @@ def used_classes(api: Graph) -> set[str]:
     return {str(entry["class_type"]) for entry in api.values() if entry.get("class_type")}
 
 
-def literal_inputs(api: Graph, object_info: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Definition | None]]:
+def literal_inputs(
+    api: Graph, object_info: Mapping[str, Any]
+) -> Iterator[tuple[str, str, Any, Definition | None]]:
     """(node id, input, value, definition) of every input that holds a value and no link."""
     for node, entry in api.items():
         inputs = entry.get("inputs") or {}
         for name, value in inputs.items():
             if not isinstance(value, list):
-                yield node, name, value, definition_of(str(entry.get("class_type")), name, inputs, object_info)
+                yield (
+                    node,
+                    name,
+                    value,
+                    definition_of(str(entry.get("class_type")), name, inputs, object_info),
+                )
 
 
 def file_choices(api: Graph, object_info: Mapping[str, Any]) -> list[FileChoice]:

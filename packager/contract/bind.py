@@ -1,0 +1,262 @@
+"""Putting parameters into a graph: all are checked, none is changed, and the graph that was given stays as it was."""
+
+from __future__ import annotations
+
+import copy
+import math
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from ..errors import CapsuleError
+from ..workflow.check import Graph, node_words
+from .models import MEDIA_TYPES, Contract, Input
+from .schema import Schema, input_schema
+
+#: Draws a seed between two bounds, both included.
+DrawSeed = Callable[[int, int], int]
+#: The largest whole number that every JSON reader keeps exactly (RFC 8259, section 6).
+SAFE_INTEGER = 2**53 - 1
+
+
+class Problem(NamedTuple):
+    """What is wrong with one parameter: its name, what was found, what is allowed."""
+
+    parameter: str
+    message: str
+    allowed: str = ""
+
+    def __str__(self) -> str:
+        allowed = f"; {self.allowed}" if self.allowed else ""
+        return f"{self.parameter}: {self.message}{allowed}" if self.parameter else f"{self.message}{allowed}"
+
+
+class InvalidParameters(CapsuleError):
+    """Parameters that the contract does not allow. `problems` has one entry for each that is wrong."""
+
+    exit_status = 2
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        words = "; ".join(str(problem) for problem in problems)
+        super().__init__("invalid-parameters", f"The parameters are not those of the contract: {words}.")
+        self.problems = problems
+
+
+class Bound(NamedTuple):
+    """A graph with the parameters in it, and the whole set of them: given, drawn and default."""
+
+    graph: dict[str, dict[str, Any]]
+    parameters: dict[str, Any]
+
+
+class Binder:
+    """A contract ready to check and bind many sets of parameters."""
+
+    def __init__(self, contract: Contract) -> None:
+        from jsonschema import Draft202012Validator  # only in the extras that serve
+
+        self.contract = contract
+        self._inputs = {each.name: each for each in contract.inputs}
+        self._schemas: dict[str, Schema] = {each.name: input_schema(each) for each in contract.inputs}
+        self._validators = {name: Draft202012Validator(schema) for name, schema in self._schemas.items()}
+
+    def check(self, parameters: object) -> None:
+        """Refuse parameters, in the form that a caller sends them, which `parameters_schema` does not allow.
+
+        Raises:
+            InvalidParameters: with every problem there is.
+        """
+        problems = self._problems(parameters, media_are_names=False)
+        if problems:
+            raise InvalidParameters(tuple(problems))
+
+    def bind(
+        self, graph: Graph, parameters: Mapping[str, Any], *, draw_seed: DrawSeed | None = None
+    ) -> Bound:
+        """A copy of `graph` with `parameters` in it.
+
+        Args:
+            graph: the contract's API graph.
+            parameters: by name. Media are names of files that are already in ComfyUI's input folder.
+            draw_seed: for omitted seeds; by default the system's source of randomness.
+
+        Omitted parameters take the contract's default, which is the graph's own value unless a mark gave another;
+        without one the graph stays as it is there.
+
+        Raises:
+            InvalidParameters: with every problem there is.
+            CapsuleError: ``contract-without-target`` when the graph is not the contract's.
+        """
+        problems = self._problems(parameters, media_are_names=True)
+        if problems:
+            raise InvalidParameters(tuple(problems))
+        draw = draw_seed or _draw
+        bound = {node: {**entry, "inputs": dict(entry["inputs"])} for node, entry in graph.items()}
+        values: dict[str, Any] = {}
+        for each in self.contract.inputs:
+            if each.name in parameters:
+                value = _exact(each, parameters[each.name])
+            elif each.type == "seed":
+                value = draw(*_seed_bounds(each))
+            elif each.default is not None:
+                value = each.default
+            else:
+                continue
+            values[each.name] = value
+            if each.name in parameters or each.type not in MEDIA_TYPES:
+                _set(bound, each, value)
+        return Bound(bound, values)
+
+    def _problems(self, parameters: object, *, media_are_names: bool) -> list[Problem]:
+        if not isinstance(parameters, Mapping):
+            return [Problem("", f"the parameters are {_kind(parameters)}", "an object is needed")]
+        problems = [
+            Problem(str(name), "there is no such parameter", f"there are {', '.join(self._inputs) or 'none'}")
+            for name in parameters
+            if name not in self._inputs
+        ]
+        for each in self.contract.inputs:
+            if each.name not in parameters:
+                if each.required:
+                    problems.append(Problem(each.name, "it is missing", allowed_words(each)))
+                continue
+            value = parameters[each.name]
+            if media_are_names and each.type in MEDIA_TYPES:
+                wrong = _wrong_file_name(value)
+            else:
+                wrong = self._wrong(each, value)
+            if wrong:
+                problems.append(Problem(each.name, wrong, allowed_words(each)))
+        return problems
+
+    def _wrong(self, each: Input, value: Any) -> str:
+        """Why the schema of `each` does not allow `value`, or an empty string."""
+        if not _finite(value):
+            return "it holds a number that is not finite"
+        error = next(iter(self._validators[each.name].iter_errors(value)), None)
+        if error is None:
+            return ""
+        if error.validator == "type":
+            return f"it is {_kind(value)}"
+        if error.validator == "enum":
+            return f"{_short(error.instance)} is none of its choices"
+        if error.validator == "maxLength":
+            return f"it has {len(value)} characters"
+        if error.validator in ("allOf", "not"):
+            return "ComfyUI would take it for a link to another node"
+        if each.type in MEDIA_TYPES:
+            return "it has none of the three forms of a file"
+        return f"it is {_short(value)}"
+
+
+def bind(
+    contract: Contract, graph: Graph, parameters: Mapping[str, Any], *, draw_seed: DrawSeed | None = None
+) -> Bound:
+    """`Binder.bind` for a single use; whoever binds often keeps a `Binder`."""
+    return Binder(contract).bind(graph, parameters, draw_seed=draw_seed)
+
+
+def media_inputs(contract: Contract) -> tuple[Input, ...]:
+    """The inputs whose values are files, to be stored before binding."""
+    return tuple(each for each in contract.inputs if each.type in MEDIA_TYPES)
+
+
+def allowed_words(each: Input) -> str:
+    """What an input allows, in words."""
+    if each.type in MEDIA_TYPES:
+        return f'{each.type} as {{"data": base64}}, {{"file": upload id}} or {{"url": …}}'
+    if each.choices is not None:
+        shown = ", ".join(repr(choice) for choice in each.choices[:8])
+        more = f" and {len(each.choices) - 8} more" if len(each.choices) > 8 else ""
+        return f"{'any of' if each.multiple else 'one of'} {shown}{more}"
+    words = {
+        "integer": "a whole number",
+        "seed": "a whole number",
+        "number": "a number",
+        "boolean": "true or false",
+        "string": "a text",
+        "color": "a colour as #rrggbb",
+    }.get(each.type, "a JSON value")
+    if each.minimum is not None and each.maximum is not None:
+        words += f" from {each.minimum} to {each.maximum}"
+    elif each.minimum is not None:
+        words += f" from {each.minimum}"
+    elif each.maximum is not None:
+        words += f" up to {each.maximum}"
+    multiple = input_schema(each).get("multipleOf")
+    if multiple:
+        words += f", a multiple of {multiple}"
+    return words + (f" of at most {each.max_length} characters" if each.max_length is not None else "")
+
+
+def _set(graph: dict[str, dict[str, Any]], each: Input, value: Any) -> None:
+    for target in each.targets:
+        inputs = graph[target.node]["inputs"] if target.node in graph else {}
+        if target.input not in inputs:
+            raise CapsuleError(
+                "contract-without-target",
+                f"The contract's input {each.name!r} sets {target.input!r} of "
+                f"{node_words(graph, target.node)}, which the graph does not have.",
+            )
+        old = inputs[target.input]
+        # lists are links to ComfyUI: as values they are wrapped, as the front-end wraps them
+        if isinstance(old, dict) and "__value__" in old:
+            inputs[target.input] = {**old, "__value__": copy.deepcopy(value)}
+        elif isinstance(value, list):
+            inputs[target.input] = {"__value__": copy.deepcopy(value)}
+        else:
+            inputs[target.input] = copy.deepcopy(value)
+
+
+def _exact(each: Input, value: Any) -> Any:
+    """20.0 is the same JSON number as 20; the graph gets the whole one."""
+    return int(value) if each.type in ("integer", "seed") and isinstance(value, float) else value
+
+
+def _seed_bounds(each: Input) -> tuple[int, int]:
+    """Where to draw: not below 0 (-1 often means "random" to a node), not above what JavaScript keeps exactly."""
+    low = int(each.minimum) if each.minimum is not None else 0
+    high = int(each.maximum) if each.maximum is not None else SAFE_INTEGER
+    return (max(low, 0) if high >= 0 else low), (min(high, SAFE_INTEGER) if low <= SAFE_INTEGER else high)
+
+
+def _draw(low: int, high: int) -> int:
+    return low + secrets.randbelow(high - low + 1)
+
+
+def _wrong_file_name(value: object) -> str:
+    """Why `value` is no name of a file inside the input folder, or an empty string."""
+    if not isinstance(value, str) or not value:
+        return f"it is {_kind(value)} where the name of a stored file is needed"
+    parts = value.replace("\\", "/").split("/")
+    if ".." in parts or not parts[0] or ":" in parts[0] or "\0" in value:
+        return "the name of the stored file leads out of the input folder"
+    if value.endswith(("[output]", "[temp]")):
+        return "the name of the stored file names another folder"
+    return ""
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(_finite(each) for each in value.values())
+    return all(_finite(each) for each in value) if isinstance(value, list) else True
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    kinds: tuple[tuple[type, str], ...] = (
+        (bool, "true or false"),
+        (int, "a whole number"),
+        (float, "a number"),
+        (str, "a text"),
+        (list, "an array"),
+    )
+    return next((words for kind, words in kinds if isinstance(value, kind)), "an object")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

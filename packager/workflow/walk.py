@@ -1,0 +1,218 @@
+"""Walking an editor graph: every instance of every node, through subgraphs, with the id it has in the API graph.
+
+Source of the rules: the front-end's graphToPrompt, read in and tried on versions 1.39 to 1.58. An API id is the path of
+host ids and the node's own id joined by ``:``. A definition's inputs come from its node -10, its outputs go to -20.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+INPUT_NODE, OUTPUT_NODE = "-10", "-20"
+#: Deeper nesting than this is a definition that holds itself.
+_DEEPEST = 64
+_PRIMITIVE, _REROUTE = "PrimitiveNode", "Reroute"
+
+
+@dataclass(frozen=True)
+class Link:
+    """One line of the editor graph: from an output slot to an input slot."""
+
+    id: str
+    origin: str
+    origin_slot: int
+    target: str
+    target_slot: int
+
+    @classmethod
+    def of(cls, raw: Any) -> Link | None:
+        """From a row (``[id, origin, slot, target, slot, type]``) or, in subgraphs and version 1.0, an object."""
+        if isinstance(raw, Mapping):
+            keys = ("id", "origin_id", "origin_slot", "target_id", "target_slot")
+            raw = [raw.get(key) for key in keys]
+        if not isinstance(raw, list) or len(raw) < 5:
+            return None
+        try:
+            return cls(str(raw[0]), str(raw[1]), int(raw[2]), str(raw[3]), int(raw[4]))
+        except (TypeError, ValueError):
+            return None
+
+
+@dataclass(frozen=True)
+class Node:
+    """One instance of a node: `raw` as saved, in `graph`, below the hosts `path`."""
+
+    raw: Mapping[str, Any]
+    graph: Graph
+    path: tuple[Node, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return str(self.raw.get("id"))
+
+    @property
+    def api_id(self) -> str:
+        return ":".join([*(host.id for host in self.path), self.id])
+
+    @property
+    def type(self) -> str:
+        return str(self.raw.get("type", ""))
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        found = self.raw.get("properties")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def title(self) -> str:
+        return str(self.raw.get("title") or "")
+
+    @property
+    def mode(self) -> int:
+        """0 always, 2 muted, 4 bypassed."""
+        found = self.raw.get("mode")
+        return found if isinstance(found, int) else 0
+
+    @property
+    def inputs(self) -> list[Mapping[str, Any]]:
+        return [slot for slot in self.raw.get("inputs") or () if isinstance(slot, Mapping)]
+
+    @property
+    def definition(self) -> Graph | None:
+        """The subgraph that this node hosts, or None for an ordinary node."""
+        return self.graph.definitions.get(self.type)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The root graph or one subgraph definition."""
+
+    raw: Mapping[str, Any]
+    definitions: dict[str, Graph] = field(repr=False)
+
+    @cached_property
+    def links(self) -> list[Link]:
+        return [link for raw in self.raw.get("links") or () if (link := Link.of(raw)) is not None]
+
+    @cached_property
+    def nodes(self) -> dict[str, Mapping[str, Any]]:
+        return {str(raw.get("id")): raw for raw in self.raw.get("nodes") or () if isinstance(raw, Mapping)}
+
+    @property
+    def input_names(self) -> list[str]:
+        return [str(slot.get("name")) for slot in self.raw.get("inputs") or () if isinstance(slot, Mapping)]
+
+    def outgoing(self, origin: str, slot: int) -> list[Link]:
+        return [link for link in self.links if link.origin == origin and link.origin_slot == slot]
+
+
+def root_graph(ui: Mapping[str, Any]) -> Graph:
+    """The root of `ui` (schema 0.4 or 1.0), with its subgraph definitions by id."""
+    definitions: dict[str, Graph] = {}
+    root = Graph(ui, definitions)
+    held = ui.get("definitions")
+    for raw in (held.get("subgraphs") if isinstance(held, Mapping) else None) or ():
+        if isinstance(raw, Mapping):
+            definitions[str(raw.get("id"))] = Graph(raw, definitions)
+    return root
+
+
+def instances(graph: Graph, path: tuple[Node, ...] = ()) -> Iterator[Node]:
+    """Every instance of every node: those of `graph` in saved order, each host followed by its own."""
+    for raw in graph.nodes.values():
+        node = Node(raw, graph, path)
+        yield node
+        if node.definition is not None and len(path) < _DEEPEST:
+            yield from instances(node.definition, (*path, node))
+
+
+def widget_targets(node: Node, widget: str) -> list[tuple[str, str]]:
+    """The (API id, input) pairs that the widget called `widget` of `node` sets; nothing says yet that they exist.
+
+    An ordinary node's widget sets itself; a PrimitiveNode's sets what it feeds; a host's promoted widget sets
+    the inner widgets it stands for, through however many hosts.
+    """
+    if node.type == _PRIMITIVE:
+        if widget.startswith("control_"):
+            return []
+        return _unique(_fed_by(node.graph, node.path, node.id, 0))
+    if node.definition is not None:
+        return _unique(_promoted(node, widget))
+    return [(node.api_id, widget)]
+
+
+def host_label(node: Node, widget: str) -> str:
+    """The label that the editor shows for `widget`, or empty."""
+    for slot in node.inputs:
+        if widget in ((slot.get("widget") or {}).get("name"), slot.get("name")):
+            return str(slot.get("label") or "")
+    return ""
+
+
+def _unique(pairs: Iterator[tuple[str, str]]) -> list[tuple[str, str]]:
+    return list(dict.fromkeys(pairs))
+
+
+def _promoted(host: Node, widget: str) -> Iterator[tuple[str, str]]:
+    """Front-end 1.47 and later: through the definition's input of that name. Before: ``proxyWidgets``."""
+    inner = host.definition
+    if inner is None or len(host.path) >= _DEEPEST:
+        return
+    names = inner.input_names
+    for slot in host.inputs:  # a host's widget may have another name than its input
+        if (slot.get("widget") or {}).get("name") == widget and slot.get("name") in names:
+            widget = str(slot["name"])
+            break
+    if widget in names:
+        found = list(_fed_by(inner, (*host.path, host), INPUT_NODE, names.index(widget)))
+        if found:
+            yield from found
+            return
+    for entry in host.properties.get("proxyWidgets") or ():
+        if not isinstance(entry, list) or len(entry) < 2:
+            continue
+        inner_id, name = str(entry[0]), str(entry[1])
+        raw = inner.nodes.get(inner_id)
+        if raw is not None and widget in (name, f"{inner_id}: {name}"):
+            yield from widget_targets(Node(raw, inner, (*host.path, host)), name)
+            return
+
+
+def _fed_by(
+    graph: Graph, path: tuple[Node, ...], origin: str, slot: int, depth: int = 0
+) -> Iterator[tuple[str, str]]:
+    """The widgets that output `slot` of node `origin` sets, through reroutes, into hosts and out of them."""
+    if depth > _DEEPEST:
+        return
+    for link in graph.outgoing(origin, slot):
+        if link.target == OUTPUT_NODE:
+            if path:
+                host = path[-1]
+                yield from _fed_by(host.graph, path[:-1], host.id, link.target_slot, depth + 1)
+            continue
+        raw = graph.nodes.get(link.target)
+        if raw is None:
+            continue
+        node = Node(raw, graph, path)
+        if node.type == _REROUTE:
+            yield from _fed_by(graph, path, node.id, 0, depth + 1)
+            continue
+        name = _input_name(node, link)
+        if node.definition is not None and name:
+            yield from _promoted(node, name)
+        elif name:
+            yield node.api_id, name
+
+
+def _input_name(node: Node, link: Link) -> str:
+    """The widget behind the input that `link` ends at; the slot's own record of the link is surer than its number."""
+    slots = node.inputs
+    by_link = [slot for slot in slots if str(slot.get("link")) == link.id]
+    if not by_link and 0 <= link.target_slot < len(slots):
+        by_link = [slots[link.target_slot]]
+    if not by_link:
+        return ""
+    return str((by_link[0].get("widget") or {}).get("name") or by_link[0].get("name") or "")
