@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from .capsule import Capsule, read_capsule, write_capsule
+from .capsule import Capsule, read_capsule
 from .errors import BadInput, CapsuleError
 from .progress import Progress, Report, silent
 
@@ -27,13 +28,12 @@ def export_remote(
     address: str,
     workflow: Mapping[str, Any],
     api: Mapping[str, Any],
-    out: Path,
     *,
     name: str,
     message: str = "",
     report: Report = silent,
 ) -> Capsule:
-    """Have the ComfyUI at `address` export `workflow`, and write the capsule to `out`.
+    """The capsule that the ComfyUI at `address` makes of `workflow`, every byte checked after the way here.
 
     Raises:
         BadInput: ``comfyui-unreachable``, ``pack-not-installed``, or what that ComfyUI refuses the graph with.
@@ -42,7 +42,10 @@ def export_remote(
     version = str((workflow.get("extra") or {}).get("frontendVersion", ""))
     body = {"name": name, "workflow": workflow, "api": api, "message": message, "frontend_version": version}
     task = _finished(address, _ask("POST", address, "/capsule/export", json=body).json()["task"], report)
-    return _received(_ask("GET", address, f"/capsule/tasks/{task['task']}/file").content, out)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "received.capsule.zip")
+        file.write_bytes(_ask("GET", address, f"/capsule/tasks/{task['task']}/file").content)
+        return read_capsule(file)
 
 
 def snapshot_remote(address: str, report: Report = silent) -> dict[str, Any]:
@@ -68,19 +71,6 @@ def _finished(address: str, task: str, report: Report) -> dict[str, Any]:
         if state["state"] not in ("queued", "running"):
             raise _as_error(state["error"])
         time.sleep(_POLL)
-
-
-def _received(data: bytes, out: Path) -> Capsule:
-    """Check the capsule before it stands under its name."""
-    part = out.with_name(f".{out.name}.part")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        part.write_bytes(data)
-        capsule = read_capsule(part)
-        write_capsule(capsule, out)
-        return capsule
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _ask(method: str, address: str, path: str, **options: Any) -> requests.Response:

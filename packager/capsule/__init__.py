@@ -4,6 +4,7 @@ from .archive import safe_name
 from .capsule import SUFFIX, Capsule, read_capsule, write_capsule
 from .digests import canonical_json, environment_digest, sha256_bytes, sha256_file, tree_digest
 from .files import GIT, GIT_ENVIRONMENT, git, is_checkout, tree_files
+from .locktoml import lock_toml
 from .models import (
     FORMAT,
     ApiGraph,
@@ -38,6 +39,7 @@ __all__ = [
     "environment_digest",
     "git",
     "is_checkout",
+    "lock_toml",
     "read_capsule",
     "safe_name",
     "sha256_bytes",

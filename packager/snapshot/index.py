@@ -60,7 +60,7 @@ def _compile(pins: Sequence[str], python: Path) -> str:
     with tempfile.TemporaryDirectory() as scratch:
         wanted, answer = Path(scratch, "pins.txt"), Path(scratch, "pylock.toml")
         wanted.write_text("\n".join(pins) + "\n")
-        words = ["--no-deps", "--no-build", "--quiet", "--no-header", "--format", "pylock.toml", "-o", answer]
+        words: list[str | Path] = ["--no-deps", "--no-build", "--quiet", "--no-header", "--format", "pylock.toml", "-o", answer]
         run([find_uv(), "pip", "compile", *words, "--python", python, wanted])
         return answer.read_text()
 

@@ -1,0 +1,65 @@
+# Everything a person does here. `make help` lists it.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHONDONTWRITEBYTECODE ?=
+
+.PHONY: help venv demo test test-unit test-comfyui test-browser test-containers lint format soak bench pins clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+venv: $(VENV)/.ready ## the Python environment of the tests and the command
+
+# uv, from the environment's own pip, then does the rest in seconds. The link gives the clone the package's name.
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -o 'uv==[0-9.]*' requirements.txt)"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
+	mkdir -p $(VENV)/src && ln -sfn ../.. $(VENV)/src/comfy_capsule
+	touch $@
+
+demo: venv ## the whole chain on a real ComfyUI, in about five minutes
+	$(BIN)/python tests/demo.py
+
+test: lint ## everything: unit, a real ComfyUI, a real browser, a real container engine
+	PYTHONPATH=tests $(BIN)/python -m bench.system
+	$(BIN)/python -m pytest tests/unit tests/comfyui tests/browser tests/containers
+
+test-unit: venv ## the inner loop, under 20 s
+	$(BIN)/python -m pytest tests/unit --timeout 60 -q
+
+test-comfyui: venv ## against a real ComfyUI on CPU
+	$(BIN)/python -m pytest tests/comfyui
+
+test-browser: venv ## the real front-end in real Chromium
+	PYTHONPATH=tests $(BIN)/python -m bench.system
+	$(BIN)/python -m pytest tests/browser
+
+test-containers: venv ## a real container engine
+	PYTHONPATH=tests $(BIN)/python -m bench.system
+	$(BIN)/python -m pytest tests/containers
+
+lint: venv ## style, types, borders between the packages, dead code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	MYPYPATH=$(VENV)/src $(BIN)/mypy -p comfy_capsule.packager -p comfy_capsule.server_routes
+	PYTHONPATH=$(VENV)/src $(BIN)/lint-imports --no-cache
+	$(BIN)/vulture
+
+format: venv ## let ruff lay out the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: venv ## the figures, or one: make bench NAME=pack
+	$(BIN)/python benchmarks/run.py $(NAME)
+
+soak: test bench ## every long matrix in full; its result goes into benchmarks/README.md
+
+pins: venv ## the exact versions of what the gateway needs in an image
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --generate-hashes --universal --python-version 3.11 \
+		--extra gateway pyproject.toml -o packager/image/gateway-requirements.txt
+
+clean: ## the environment and caches of this clone; the shared bench cache stays
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info artefacts

@@ -1,0 +1,144 @@
+"""What each command does, without a terminal: the engine's parts put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from pydantic import BaseModel, ConfigDict
+
+from .capsule import SUFFIX, Capsule, Finding, Lock, lock_toml, read_capsule, write_capsule
+from .comfy import boot_object_info, find_install
+from .contract import openapi, parameters_schema
+from .errors import BadInput, Blocked
+from .export import make_capsule, workflow_name
+from .progress import Report
+from .remote import export_remote, is_address, snapshot_remote
+from .snapshot import Snapshot, snapshot_install
+from .workflow import check_api_graph, read_workflow_file
+
+
+class Outcome(BaseModel):
+    """A table with a verdict: what a restore or a comparison says."""
+
+    model_config = ConfigDict(frozen=True)
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    sentence: str
+    equal: bool
+    as_json: dict[str, Any]
+
+
+def snapshot(comfy: str, *, python: Path | None, boot: bool, out: Path | None, report: Report) -> Snapshot:
+    """Take a snapshot of the ComfyUI at the folder or address `comfy`; write its lock into `out` when given."""
+    if is_address(comfy):
+        said = snapshot_remote(comfy, report)
+        taken = Snapshot(lock=Lock.model_validate(said["lock"]), pylock=said["pylock"], files={})
+    else:
+        install = find_install(Path(comfy), python)
+        taken = snapshot_install(
+            install, object_info=boot_object_info(install, report) if boot else None, report=report
+        )
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "capsule.toml").write_text(lock_toml(taken.lock))
+        (out / "pylock.toml").write_text(taken.pylock)
+    return taken
+
+
+def export(
+    comfy: str,
+    workflow: Path,
+    api: Path | None,
+    out: Path,
+    *,
+    name: str | None,
+    message: str,
+    strict: bool,
+    python: Path | None,
+    report: Report,
+) -> Capsule:
+    """Seal the workflow in the files `workflow` and `api` with the ComfyUI at `comfy`, into `out`.
+
+    Raises:
+        BadInput: unusable files, graph, marks, folder or address.
+        Blocked: with `strict`, when a finding blocks; nothing is written then.
+    """
+    ui, graph = _read_graphs(workflow, api)
+    check_api_graph(graph)
+    name = workflow_name(name or out.name.removesuffix(SUFFIX))
+    if is_address(comfy):
+        capsule = export_remote(comfy, ui, graph, name=name, message=message, report=report)
+    else:
+        install = find_install(Path(comfy), python)
+        object_info = boot_object_info(install, report)
+        capsule = make_capsule(install, ui, graph, object_info, name=name, message=message, report=report)
+    refuse_blocked(capsule.lock.findings, strict)
+    write_capsule(capsule, out)
+    return capsule
+
+
+def _read_graphs(workflow: Path, api: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    file = read_workflow_file(workflow)
+    if file.ui is None:
+        raise BadInput(
+            "ui-graph-missing",
+            f"{workflow} holds the API graph only; marks and layout are in the workflow that the editor saves.",
+            "Give the saved workflow with --workflow, and this file with --api.",
+        )
+    graph = read_workflow_file(api).need_api() if api is not None else file.need_api()
+    return file.ui, graph
+
+
+def refuse_blocked(findings: Sequence[Finding], strict: bool) -> None:
+    """With `strict`, stop when a finding blocks exact reproduction. Raises Blocked ``findings-block``."""
+    blocking = [finding for finding in findings if finding.blocks]
+    if strict and blocking:
+        raise Blocked(
+            "findings-block",
+            f"{len(blocking)} finding(s) stand against exact reproduction; the first: {blocking[0].message}",
+            blocking[0].cure,
+        )
+
+
+def open_capsule(path: Path) -> Capsule:
+    """The capsule in the file `path`, every byte checked."""
+    return read_capsule(path)
+
+
+def summary(capsule: Capsule) -> dict[str, Any]:
+    """A capsule as JSON: digests, contract and lock, without graphs and bytes."""
+    return {
+        "id": capsule.digests.id,
+        "digests": capsule.digests.model_dump(),
+        "contract": capsule.contract.model_dump(mode="json"),
+        "lock": capsule.lock.model_dump(mode="json"),
+        "distributions": count_distributions(capsule.pylock),
+    }
+
+
+def count_distributions(pylock: str) -> int:
+    """How many distributions a `pylock.toml` names, with those it has no file of."""
+    said = tomlkit.parse(pylock).unwrap()
+    unproved = said.get("tool", {}).get("comfy-capsule", {}).get("unproved", [])
+    return len(said.get("packages", [])) + len(unproved)
+
+
+def contract_document(path: Path, as_openapi: bool) -> dict[str, Any]:
+    """The JSON Schema of the parameters, or the OpenAPI document."""
+    capsule = read_capsule(path)
+    if as_openapi:
+        return openapi([capsule.contract], title=capsule.name, version=capsule.digests.id)
+    return parameters_schema(capsule.contract)
+
+
+def serve(capsules: Sequence[Path], *, key_file: Path | None, **arguments: Any) -> None:
+    """Serve `capsules` until stopped. `arguments` are the gateway's settings; None means: not said."""
+    from .gateway import read_settings, serve_capsules  # its libraries take a while to import
+
+    settings = read_settings(key_file=key_file, **arguments)
+    serve_capsules([read_capsule(path) for path in capsules], settings)

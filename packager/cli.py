@@ -1,0 +1,245 @@
+"""The command `comfy-capsule`: parse, call the engine, print. No logic."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import actions, terminal
+from .errors import BadInput, Cancelled, CapsuleError
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--json``: the answer, or the error, as JSON on standard output."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")(function)
+
+
+def python_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--python``: for an install whose Python stands in no usual place."""
+    return click.option("--python", type=FILE, help="The Python that runs this ComfyUI, when it has no venv inside.")(
+        function
+    )
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="comfy-capsule", prog_name="comfy-capsule")
+def command() -> None:
+    """Seal a ComfyUI workflow with everything it needs; serve it, build its image, restore its ComfyUI.
+
+    Exit status: 0 done and equal, 1 failed or different, 2 bad input or usage, 3 findings that block, 130 cancelled.
+    """
+
+
+@command.command()
+@click.option("--comfy", required=True, metavar="DIR|URL", help="A ComfyUI: its folder, or its address.")
+@click.option("--boot", is_flag=True, help="Boot it once, on loopback, to learn the packs' node classes.")
+@click.option("-o", "--out", type=FOLDER, help="Write capsule.toml and pylock.toml into this folder.")
+@click.option("--strict", is_flag=True, help="Exit with 3 when a finding blocks exact reproduction.")
+@python_option
+@json_option
+def snapshot(comfy: str, boot: bool, out: Path | None, strict: bool, python: Path | None, as_json: bool) -> None:
+    """Read what a ComfyUI is: its commit, packs, Python environment.
+
+    Example: comfy-capsule snapshot --comfy ~/ComfyUI -o lock/
+    """
+    with terminal.progress_bars(as_json) as report:
+        taken = actions.snapshot(comfy, python=python, boot=boot, out=out, report=report)
+    if as_json:
+        terminal.show_json({"lock": taken.lock.model_dump(mode="json"), "pylock": taken.pylock})
+    else:
+        terminal.show_lock(taken.lock, actions.count_distributions(taken.pylock))
+    actions.refuse_blocked(taken.lock.findings, strict)
+
+
+@command.command()
+@click.option("--comfy", required=True, metavar="DIR|URL", help="The ComfyUI the workflow was made in.")
+@click.option("--workflow", required=True, type=FILE, help="The workflow: UI json, or a picture made by ComfyUI.")
+@click.option("--api", type=FILE, help="The API graph, from ComfyUI's File → Export (API).")
+@click.option("-o", "--out", required=True, type=FILE, help="The capsule to write, NAME.capsule.zip.")
+@click.option("--name", help="The workflow's name in the API; else the capsule file's.")
+@click.option("--message", default="", help="What this version is.")
+@click.option("--strict", is_flag=True, help="Write nothing when a finding blocks exact reproduction; exit with 3.")
+@python_option
+@json_option
+def export(
+    comfy: str,
+    workflow: Path,
+    api: Path | None,
+    out: Path,
+    name: str | None,
+    message: str,
+    strict: bool,
+    python: Path | None,
+    as_json: bool,
+) -> None:
+    """Seal a workflow and its environment into a capsule.
+
+    Example: comfy-capsule export --comfy ~/ComfyUI --workflow w.json --api w.api.json -o w.capsule.zip
+    """
+    with terminal.progress_bars(as_json) as report:
+        capsule = actions.export(
+            comfy, workflow, api, out, name=name, message=message, strict=strict, python=python, report=report
+        )
+    if as_json:
+        terminal.show_json({"path": str(out), **actions.summary(capsule)})
+    else:
+        terminal.show_capsule(capsule, actions.count_distributions(capsule.pylock))
+        terminal.say(f"written   {out}")
+
+
+@command.command()
+@click.argument("capsule", type=FILE)
+@json_option
+def inspect(capsule: Path, as_json: bool) -> None:
+    """Show what a capsule holds, after checking every byte of it."""
+    read = actions.open_capsule(capsule)
+    if as_json:
+        terminal.show_json(actions.summary(read))
+    else:
+        terminal.show_capsule(read, actions.count_distributions(read.pylock))
+
+
+@command.command()
+@click.argument("capsule", type=FILE)
+@click.option("--openapi", is_flag=True, help="The OpenAPI 3.1 document of the served workflow instead.")
+def contract(capsule: Path, openapi: bool) -> None:
+    """Print the JSON Schema of a capsule's parameters."""
+    terminal.show_json(actions.contract_document(capsule, openapi))
+
+
+@command.command()
+@click.argument("capsules", type=FILE, nargs=-1, required=True, metavar="CAPSULE…")
+@click.option("--comfy", required=True, metavar="DIR|URL", help="A ComfyUI to start and watch, or one that runs.")
+@click.option("--host", help="Where to listen; 127.0.0.1 when not said.")
+@click.option("--port", type=int, help="The port; 8288 when not said.")
+@click.option("--api-key-file", type=FILE, help="API keys, one a line; needed to listen beyond loopback.")
+@click.option("--insecure", is_flag=True, default=None, help="Listen beyond loopback without a key.")
+@click.option("--state", type=FOLDER, help="Where executions, uploads and outputs are kept.")
+@click.option("--arg", "arguments", multiple=True, help="A further launch argument for a ComfyUI that is started.")
+@python_option
+def serve(
+    capsules: tuple[Path, ...],
+    comfy: str,
+    host: str | None,
+    port: int | None,
+    api_key_file: Path | None,
+    insecure: bool | None,
+    state: Path | None,
+    arguments: tuple[str, ...],
+    python: Path | None,
+) -> None:
+    """Serve capsules as a typed web API, in front of a ComfyUI.
+
+    Example: comfy-capsule serve w.capsule.zip --comfy http://127.0.0.1:8188
+    """
+    actions.serve(
+        capsules,
+        key_file=api_key_file,
+        comfy=comfy,
+        host=host,
+        port=port,
+        insecure=insecure,
+        state=state,
+        arguments=arguments or None,
+        python=str(python) if python else None,
+    )
+
+
+@command.command()
+@click.argument("capsule", type=FILE)
+@click.option("-t", "--tag", help="The image's name, e.g. portrait:1.")
+@click.option("--base", help="The base image; a slim Debian when not said.")
+@click.option("--context-only", type=FOLDER, help="Write the build context into this folder, without an engine.")
+@click.option("--models-from", type=FOLDER, multiple=True, help="Look for models here, by their sha256.")
+@click.option("--packs", type=click.Choice(["used", "all"]), default="used", show_default=True)
+@json_option
+def build(
+    capsule: Path,
+    tag: str | None,
+    base: str | None,
+    context_only: Path | None,
+    models_from: tuple[Path, ...],
+    packs: str,
+    as_json: bool,
+) -> None:
+    """Build a container image that serves the capsule.
+
+    Example: comfy-capsule build w.capsule.zip -t portrait:1 --models-from ~/ComfyUI/models
+    """
+    if (tag is None) == (context_only is None):
+        raise BadInput("bad-usage", "Give either -t TAG or --context-only DIR.")
+    with terminal.progress_bars(as_json) as report:
+        made = actions.build(
+            capsule, tag=tag, base=base, folder=context_only, models_from=models_from, packs=packs, report=report
+        )
+    if as_json:
+        terminal.show_json(made)
+    else:
+        for key, value in made.items():
+            terminal.say(f"{key:<9} {value}")
+
+
+@command.command()
+@click.argument("capsule", type=FILE)
+@click.option("--into", required=True, type=FOLDER, help="The new ComfyUI folder.")
+@click.option("--trust", is_flag=True, help="Code of this capsule may run here: boot it to prove the result.")
+@click.option("--models-from", type=FOLDER, multiple=True, help="Look for models here, by their sha256.")
+@click.option("--dry-run", is_flag=True, help="Only say what would happen.")
+@json_option
+def restore(
+    capsule: Path, into: Path, trust: bool, models_from: tuple[Path, ...], dry_run: bool, as_json: bool
+) -> None:
+    """Make the exact ComfyUI of a capsule in a new folder, and prove it.
+
+    Example: comfy-capsule restore w.capsule.zip --into ~/ComfyUI-portrait --trust
+    """
+    with terminal.progress_bars(as_json) as report:
+        done = actions.restore(
+            capsule, into, trust=trust, models_from=models_from, dry_run=dry_run, report=report
+        )
+    _print_table(done, as_json)
+
+
+@command.command()
+@click.argument("capsule", type=FILE)
+@click.option("--comfy", required=True, type=FOLDER, metavar="DIR", help="The ComfyUI to compare.")
+@click.option("--trust", is_flag=True, help="Code of this install may run here: boot it and compare its nodes.")
+@json_option
+def verify(capsule: Path, comfy: Path, trust: bool, as_json: bool) -> None:
+    """Compare a ComfyUI with a capsule, line by line; exit with 0 only if they are equal."""
+    with terminal.progress_bars(as_json) as report:
+        done = actions.verify(capsule, comfy, trust=trust, report=report)
+    _print_table(done, as_json)
+
+
+def _print_table(done: actions.Outcome, as_json: bool) -> None:
+    if as_json:
+        terminal.show_json(done.as_json)
+    else:
+        terminal.show_table(done.title, done.columns, done.rows)
+        terminal.say(done.sentence)
+    if not done.equal:
+        sys.exit(1)
+
+
+def main() -> None:
+    """Run the command; every error is one sentence and an exit status."""
+    as_json = "--json" in sys.argv[1:]
+    try:
+        sys.exit(command.main(standalone_mode=False) or 0)
+    except CapsuleError as error:
+        terminal.show_error(error, as_json)
+        sys.exit(error.exit_status)
+    except click.ClickException as error:
+        terminal.show_error(BadInput("bad-usage", error.format_message(), "See comfy-capsule --help."), as_json)
+        sys.exit(BadInput.exit_status)
+    except (click.Abort, KeyboardInterrupt):
+        terminal.show_error(Cancelled(), as_json)
+        sys.exit(Cancelled.exit_status)

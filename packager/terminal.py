@@ -1,0 +1,121 @@
+"""What the command shows: progress, tables, errors. The only module that writes to a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from .capsule import Capsule, Finding, Lock
+from .errors import CapsuleError
+from .progress import Progress as Event
+from .progress import Report, silent
+
+_out = Console(soft_wrap=True, highlight=False)
+_err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def progress_bars(quiet: bool) -> Iterator[Report]:
+    """A `Report` that draws a bar a phase on a terminal, one line a phase elsewhere, and nothing when `quiet`."""
+    if quiet:
+        yield silent
+    elif not _err.is_terminal:
+        yield _lines()
+    else:
+        columns = TextColumn("{task.description:<12}"), BarColumn(), TextColumn("{task.fields[item]}"), TimeElapsedColumn()
+        with Progress(*columns, console=_err, transient=True) as bars:
+            yield _bars(bars)
+
+
+def _bars(bars: Progress) -> Report:
+    tasks: dict[str, TaskID] = {}
+
+    def report(event: Event) -> None:
+        if event.phase not in tasks:
+            tasks[event.phase] = bars.add_task(event.phase, total=None, item="")
+        bars.update(tasks[event.phase], completed=event.done, total=event.total or None, item=event.item[-60:])
+
+    return report
+
+
+def _lines() -> Report:
+    seen: set[str] = set()
+
+    def report(event: Event) -> None:
+        if event.phase not in seen:
+            seen.add(event.phase)
+            _err.print(f"{event.phase} …", markup=False)
+
+    return report
+
+
+def say(text: str) -> None:
+    """One line of the answer."""
+    _out.print(text, markup=False)
+
+
+def show_json(value: Any) -> None:
+    """`value` as JSON, for other programs."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def show_error(error: CapsuleError, as_json: bool) -> None:
+    """What went wrong and what to do: on standard error, or as JSON on standard output."""
+    if as_json:
+        show_json({"error": {"code": error.code, "message": error.message, "cure": error.cure}})
+    else:
+        _err.print(f"[bold red]error[/] ({error.code}): ", end="")
+        _err.print(str(error), markup=False)
+
+
+def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A plain table."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    _out.print(table)
+
+
+def show_findings(findings: Sequence[Finding]) -> None:
+    """Each finding with its cure, those that block first."""
+    if not findings:
+        return
+    rows = [("blocks" if item.blocks else "note", item.code, item.message, item.cure) for item in findings]
+    show_table("Findings", ("", "code", "what", "cure"), rows)
+
+
+def show_lock(lock: Lock, distributions: int) -> None:
+    """A snapshot at a glance."""
+    core, platform = lock.comfyui, lock.platform
+    say(f"ComfyUI   {core.version} {core.commit[:12]} {core.origin}".rstrip())
+    say(f"Python    {platform.python}, {distributions} distributions, torch {platform.torch or 'none'}")
+    for pack in lock.packs:
+        state = ("used" if pack.used else "") if pack.enabled else "disabled"
+        say(f"pack      {pack.name} {pack.commit[:12] or pack.kind} {'+ changes' if pack.patch else ''} {state}".rstrip())
+    for model in lock.models:
+        say(f"model     {model.folder}/{model.name} {model.size} bytes sha256:{model.sha256[:12]}")
+    for item in lock.inputs:
+        say(f"input     {item.name} {item.size} bytes")
+    show_findings(lock.findings)
+
+
+def show_capsule(capsule: Capsule, distributions: int) -> None:
+    """A capsule at a glance."""
+    digests = capsule.digests
+    say(f"capsule   {capsule.name} {digests.id}")
+    say(f"digests   environment {digests.environment[:12]}, contract {digests.contract[:12]}")
+    for item in capsule.contract.inputs:
+        need = "required" if item.required else f"default {item.default!r}"
+        say(f"takes     {item.name}: {item.type}, {need}")
+    for output in capsule.contract.outputs:
+        say(f"gives     {output.name}: {output.type}")
+    show_lock(capsule.lock, distributions)
