@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from .errors import CapsuleError
@@ -60,3 +62,58 @@ def run(
         tail = without_credentials("\n".join((done.stderr or done.stdout).strip().splitlines()[-12:]))
         raise CapsuleError("command-failed", f"`{shown} …` failed with status {done.returncode}: {tail}")
     return done.stdout
+
+
+def watch(
+    argv: Sequence[str | Path],
+    tick: Callable[[str], None],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    every: float = 0.25,
+) -> None:
+    """Run a slow program and call `tick` every `every` seconds with all that it has said so far.
+
+    When `tick` raises, or Ctrl-C arrives, the program is ended before the exception goes on.
+
+    Raises:
+        CapsuleError: ``no-program`` or ``command-failed``, as `run`.
+    """
+    words = [str(word) for word in argv]
+    environment = {**os.environ, **env} if env else None
+    with tempfile.TemporaryDirectory() as scratch:
+        log = Path(scratch, "said")
+
+        def text() -> str:  # through a handle of our own: the program's must keep its place at the end
+            return log.read_text("utf-8", "replace")
+
+        try:
+            with log.open("wb") as said:
+                process = subprocess.Popen(
+                    words, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said
+                )
+        except FileNotFoundError as error:
+            message = f"The program {words[0]!r} is not installed."
+            raise CapsuleError("no-program", message, "Install it.") from error
+        try:
+            while process.poll() is None:
+                tick(text())
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(every)
+        except BaseException:
+            _end(process)
+            raise
+        tick(text())
+        if process.returncode != 0:
+            tail = without_credentials("\n".join(text().strip().splitlines()[-12:]))
+            shown = without_credentials(" ".join(words[:4]))
+            message = f"`{shown} …` failed with status {process.returncode}: {tail}"
+            raise CapsuleError("command-failed", message)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(10)
+    process.kill()
+    process.wait()

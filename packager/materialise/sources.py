@@ -10,17 +10,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import Capsule, ComfyUI, Pack, safe_name
+from ..capsule import Capsule, Pack, safe_name
 from ..errors import BadInput, CapsuleError
 from ..progress import Progress, Report
 from .checkout import check_out, remove_tree
 from .paths import place
 
 Packs = Literal["used", "all"]
-
-#: The carried local changes of ComfyUI and of a pack, as ``git diff --binary`` writes them.
-COMFYUI_PATCH = "comfyui.patch"
-PACK_PATCH = "packs/{name}.patch"
 
 _PARALLEL = 8  # fetches at once; they wait for the network, not for the processor
 
@@ -57,7 +53,7 @@ def materialise_sources(
             ``tree-differs``; ``sources-failed`` when several sources fail, naming each.
     """
     wanted = chosen_packs(capsule, packs)
-    _refuse_uncarried(capsule.lock.comfyui, wanted)
+    refuse_sources(capsule, wanted)
     comfyui = folder / "ComfyUI"
     staging = folder / ".packs"  # beside ComfyUI, so that its checkout finds an empty folder
     jobs: dict[str, Callable[[], None]] = {"ComfyUI": _comfyui_job(capsule, comfyui, with_git)}
@@ -89,12 +85,16 @@ def pack_folder(pack: Pack) -> str:
     return name if pack.enabled or name.endswith(".disabled") else f"{name}.disabled"
 
 
-def _refuse_uncarried(comfyui: ComfyUI, packs: tuple[Pack, ...]) -> None:
-    """Say before anything is fetched which sources no origin can give back."""
+def refuse_sources(capsule: Capsule, packs: tuple[Pack, ...]) -> None:
+    """Say before anything is fetched which of the sources no origin can give back: ``not-carried``."""
+    comfyui = capsule.lock.comfyui
     without = [f"ComfyUI ({comfyui.kind})"] if comfyui.kind != "git" or not comfyui.origin else []
     for pack in packs:
         if pack.kind != "git" or not pack.origin:
             without.append(f"the pack {pack.name!r} ({pack.kind})")
+    for patch in (comfyui.patch, *(pack.patch for pack in packs)):
+        if patch and patch not in capsule.files:
+            without.append(f"the local changes {patch!r}")
     if without:
         raise CapsuleError(
             "not-carried",
@@ -105,14 +105,14 @@ def _refuse_uncarried(comfyui: ComfyUI, packs: tuple[Pack, ...]) -> None:
 
 def _comfyui_job(capsule: Capsule, into: Path, with_git: bool) -> Callable[[], None]:
     said = capsule.lock.comfyui
-    patch = capsule.files.get(COMFYUI_PATCH)
+    patch = capsule.read(said.patch) if said.patch else None
     source = (said.origin, said.commit, said.tree)
     return lambda: check_out("ComfyUI", *source, into, patch=patch, with_git=with_git)
 
 
 def _pack_job(capsule: Capsule, pack: Pack, into: Path, with_git: bool) -> Callable[[], None]:
     subject = f"the pack {pack.name!r}"
-    patch = capsule.files.get(PACK_PATCH.format(name=pack.name))
+    patch = capsule.read(pack.patch) if pack.patch else None
     source = (pack.origin, pack.commit, pack.tree)
     return lambda: check_out(subject, *source, into, patch=patch, with_git=with_git)
 

@@ -104,13 +104,13 @@ def test_local_changes_are_applied_before_the_tree_is_compared(tmp_path: Path, c
     (folder / "new.bin").write_bytes(bytes(range(256)))
     git(folder, "add", "-AN")
     diff = subprocess.run(["git", "diff", "--binary"], cwd=folder, check=True, capture_output=True).stdout
-    carried = {"packs/p.patch": diff}
-    capsule = capsule_of(core, pack_of(folder), files=carried)
+    changed = pack_of(folder, patch="packs/p.patch")
+    capsule = capsule_of(core, changed, files={"packs/p.patch": diff})
     made = materialise_sources(capsule, tmp_path / "to", silent, packs="all", with_git=False)
     assert (made.packs["p"] / "a.py").read_bytes() == b"caf\xe9\n"
     assert (made.packs["p"] / "new.bin").read_bytes() == bytes(range(256))
     with pytest.raises(CapsuleError, match="do not apply") as caught:
-        broken = capsule_of(core, pack_of(folder), files={"packs/p.patch": diff.replace(b"-1", b"-7")})
+        broken = capsule_of(core, changed, files={"packs/p.patch": diff.replace(b"-1", b"-7")})
         materialise_sources(broken, tmp_path / "to2", silent, packs="all", with_git=False)
     assert caught.value.code == "patch-failed"
 
@@ -134,6 +134,7 @@ def test_submodules_come_at_the_commit_their_pack_pins(tmp_path: Path, core: Pat
         ({"commit": "1" * 40}, "commit-gone"),
         ({"tree": "0" * 64}, "tree-differs"),
         ({"kind": "folder"}, "not-carried"),
+        ({"patch": "packs/lost.patch"}, "not-carried"),
         ({"kind": "file", "origin": ""}, "not-carried"),
         ({"origin": "--upload-pack=touch x"}, "capsule-bad-origin"),
         ({"commit": "HEAD"}, "capsule-bad-origin"),
