@@ -29,8 +29,8 @@ def progress_bars(quiet: bool) -> Iterator[Report]:
     elif not _err.is_terminal:
         yield _lines()
     else:
-        columns = TextColumn("{task.description:<12}"), BarColumn(), TextColumn("{task.fields[item]}"), TimeElapsedColumn()
-        with Progress(*columns, console=_err, transient=True) as bars:
+        words, item = TextColumn("{task.description:<12}"), TextColumn("{task.fields[item]}")
+        with Progress(words, BarColumn(), item, TimeElapsedColumn(), console=_err, transient=True) as bars:
             yield _bars(bars)
 
 
@@ -100,7 +100,8 @@ def show_lock(lock: Lock, distributions: int) -> None:
     say(f"Python    {platform.python}, {distributions} distributions, torch {platform.torch or 'none'}")
     for pack in lock.packs:
         state = ("used" if pack.used else "") if pack.enabled else "disabled"
-        say(f"pack      {pack.name} {pack.commit[:12] or pack.kind} {'+ changes' if pack.patch else ''} {state}".rstrip())
+        changes = " + local changes" if pack.patch else ""
+        say(f"pack      {pack.name} {pack.commit[:12] or pack.kind}{changes} {state}".rstrip())
     for model in lock.models:
         say(f"model     {model.folder}/{model.name} {model.size} bytes sha256:{model.sha256[:12]}")
     for item in lock.inputs:

@@ -3,7 +3,7 @@
 from .archive import safe_name
 from .capsule import SUFFIX, Capsule, read_capsule, write_capsule
 from .digests import canonical_json, environment_digest, sha256_bytes, sha256_file, tree_digest
-from .files import GIT, GIT_ENVIRONMENT, git, is_checkout, tree_files
+from .files import GIT, GIT_ENVIRONMENT, LEFT_OUT, git, is_checkout, tree_files
 from .locktoml import lock_toml
 from .models import (
     FORMAT,
@@ -23,6 +23,7 @@ __all__ = [
     "FORMAT",
     "GIT",
     "GIT_ENVIRONMENT",
+    "LEFT_OUT",
     "SUFFIX",
     "ApiGraph",
     "Capsule",

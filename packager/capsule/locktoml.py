@@ -32,6 +32,8 @@ def lock_toml(lock: Lock) -> str:
         document.add(tomlkit.comment(line))
     for key, value in said.items():
         if isinstance(value, dict):
+            if not any(value.values()):
+                continue
             document.add(tomlkit.nl())
             document.add(tomlkit.comment(_SECTIONS[key]))
             document.add(key, _table(value))

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import GIT, GIT_ENVIRONMENT, git, tree_digest, tree_files
+from ..capsule import GIT, GIT_ENVIRONMENT, LEFT_OUT, git, tree_digest, tree_files
 from ..command import run, without_credentials
 from ..errors import CapsuleError
 
-# Never carried, wherever they stand: they hold secrets or belong to one machine.
-_NOT_CARRIED = (":(exclude,glob)**/.env", ":(exclude,glob)**/.venv/**", ":(exclude,glob)**/venv/**")
+# The same files that `tree_files` leaves out, in git's words.
+_NOT_CARRIED = [f":(exclude,glob)**/{name}{rest}" for name in (*sorted(LEFT_OUT), "*.pyc") for rest in ("", "/**")]
 
 
 class Checkout(BaseModel):
@@ -42,8 +42,8 @@ def read_checkout(folder: Path) -> Checkout:
     except CapsuleError as error:
         if error.code == "no-program":
             raise
-        reason = error.message.splitlines()[-1]
-        raise CapsuleError("git-unreadable", f"git cannot read {folder.name}: {reason}", "Repair the checkout.") from error
+        message = f"git cannot read {folder.name}: {error.message.splitlines()[-1]}"
+        raise CapsuleError("git-unreadable", message, "Repair the checkout.") from error
 
 
 def _origin(folder: Path) -> str:
@@ -55,7 +55,7 @@ def _origin(folder: Path) -> str:
 
 
 def _changed(folder: Path) -> bool:
-    return bool(git(folder, "status", "--porcelain", "--untracked-files=all").strip())
+    return bool(git(folder, "status", "--porcelain", "--untracked-files=all", "--", ".", *_NOT_CARRIED).strip())
 
 
 def _patch(folder: Path) -> bytes:

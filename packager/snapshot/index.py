@@ -60,8 +60,8 @@ def _compile(pins: Sequence[str], python: Path) -> str:
     with tempfile.TemporaryDirectory() as scratch:
         wanted, answer = Path(scratch, "pins.txt"), Path(scratch, "pylock.toml")
         wanted.write_text("\n".join(pins) + "\n")
-        words: list[str | Path] = ["--no-deps", "--no-build", "--quiet", "--no-header", "--format", "pylock.toml", "-o", answer]
-        run([find_uv(), "pip", "compile", *words, "--python", python, wanted])
+        words = ["--no-deps", "--no-build", "--quiet", "--no-header", "--format", "pylock.toml"]
+        run([find_uv(), "pip", "compile", *words, "--python", python, "-o", answer, wanted])
         return answer.read_text()
 
 

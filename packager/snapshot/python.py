@@ -107,16 +107,14 @@ def _lock_direct(item: Distribution) -> tuple[Package | None, Finding | None]:
     url = without_credentials(str(direct.get("url", "")))
     name, version = canonicalize_name(item.name), _version(item.version)
     if vcs := direct.get("vcs_info"):
-        return Package(
-            name=name,
-            version=version,
-            vcs=PackageVcs(type=vcs["vcs"], url=url, commit_id=vcs["commit_id"], subdirectory=direct.get("subdirectory")),
-        ), None
+        subdirectory = direct.get("subdirectory")
+        source = PackageVcs(type=vcs["vcs"], url=url, commit_id=vcs["commit_id"], subdirectory=subdirectory)
+        return Package(name=name, version=version, vcs=source), None
     hashes = (direct.get("archive_info") or {}).get("hashes")
     if hashes and not url.startswith("file:"):
         return Package(name=name, version=version, archive=PackageArchive(url=url, hashes=hashes)), None
     kind = "editable" if (direct.get("dir_info") or {}).get("editable") else "local"
-    return None, _finding("local-distribution", item, f"was installed from a {kind} path; its bytes are not carried yet.")
+    return None, _finding("local-distribution", item, f"was installed from a {kind} path; its bytes are not carried.")
 
 
 def _finding(code: str, item: Distribution, what: str) -> Finding:
@@ -165,7 +163,7 @@ def _write(install: Install, packages: Sequence[Package], unproved: Iterable[str
     )
     lock.validate()
     document = tomlkit.document()
-    document.add(tomlkit.comment("The Python environment of this capsule (PEP 751): exactly the wheels that were installed."))
+    document.add(tomlkit.comment("The Python environment of this capsule (PEP 751): the very wheels that were installed."))
     for key, value in lock.to_dict().items():
         document.add(key, value)
     return tomlkit.dumps(document)
