@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from .capsule import SUFFIX, ApiGraph, Capsule, Digests, Finding, Lock, Observed, write_capsule
+from .capsule import SUFFIX, ApiGraph, Capsule, Digests, Finding, Lock, Model, Observed, write_capsule
 from .comfy import ComfyClient, Install, live_address, live_install
-from .contract import Contract, build_contract
+from .contract import Contract, build_contract, choice_key
 from .errors import BadInput, Cancelled
 from .progress import Progress, Report, silent
-from .snapshot import Snapshot, snapshot_install
-from .workflow import check_api_graph, frozen_signatures, missing_classes, used_classes
+from .snapshot import Snapshot, slashed, snapshot_install
+from .workflow import check_api_graph, file_choices, frozen_signatures, missing_classes, used_classes
 
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,99}$")
 
@@ -75,21 +75,37 @@ def make_capsule(
     report(Progress(phase="contract", total=1))
     check_api_graph(api)
     missing_classes(api, object_info)
-    contract = build_contract(name, workflow, api, object_info)
+    build_contract(name, workflow, api, object_info)  # refuses bad marks before the slow part
     report(Progress(phase="contract", done=1, total=1))
     snapshot = snapshot_install(
         install, name=name, message=message, graph=api, ui=workflow, object_info=object_info, report=report
     )
+    choices = _model_choices(api, object_info, snapshot.lock.models)
     frontend = frontend_version or str((workflow.get("extra") or {}).get("frontendVersion", ""))
     return Capsule(
         lock=snapshot.lock.model_copy(update={"observed": Observed(frontend=frontend)}),
         pylock=snapshot.pylock,
         workflow=workflow,
         graph=api,
-        contract=contract,
+        contract=build_contract(name, workflow, api, object_info, choices),
         object_info=frozen_signatures(object_info, used_classes(api)),
         files=snapshot.files,
     )
+
+
+def _model_choices(
+    api: ApiGraph, object_info: Mapping[str, Any], models: Iterable[Model]
+) -> dict[str, tuple[str, ...]]:
+    """For each choice of the graph that is one of `models`: the models of that folder which the capsule holds."""
+    folders = {model.name: model.folder for model in models}
+    names: dict[str, list[str]] = {}
+    for model in models:
+        names.setdefault(model.folder, []).append(model.name)
+    return {
+        choice_key(choice.node, choice.input): tuple(names[folders[slashed(choice.value)]])
+        for choice in file_choices(api, object_info)
+        if isinstance(choice.value, str) and slashed(choice.value) in folders
+    }
 
 
 def export_live(

@@ -34,8 +34,10 @@ def read_models(
     found: dict[tuple[str, str], Path] = {}
     findings: list[Finding] = []
     for choice in file_choices(graph, object_info):
-        value = choice.value.replace("\\", "/")
-        folder = _folder_of(install, value, frozenset(option.replace("\\", "/") for option in choice.options))
+        if choice.upload or not isinstance(choice.value, str):
+            continue  # a file of the input folder, or no file at all
+        value = slashed(choice.value)
+        folder = _folder_of(install, value, frozenset(slashed(str(option)) for option in choice.options))
         if folder:
             found[folder, value] = _locate(install, folder, value) or Path()
         elif value.lower().endswith(_MODEL_FILES):
@@ -57,6 +59,11 @@ def read_models(
     findings.extend(_doubts(model) for model in models if model.name.lower().endswith(_PICKLES))
     findings.extend(_without_source(model) for model in models if not model.sources)
     return Models(models=tuple(models), findings=tuple(findings))
+
+
+def slashed(name: str) -> str:
+    """A model's name with ``/``: on Windows a node sees ``\\``."""
+    return name.replace("\\", "/")
 
 
 def listing(install: Install, folder: str) -> Iterator[str]:

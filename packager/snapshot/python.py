@@ -163,7 +163,9 @@ def _write(install: Install, packages: Sequence[Package], unproved: Iterable[str
     )
     lock.validate()
     document = tomlkit.document()
-    document.add(tomlkit.comment("The Python environment of this capsule (PEP 751): the very wheels that were installed."))
+    document.add(
+        tomlkit.comment("The Python environment of this capsule (PEP 751): the very wheels that were installed.")
+    )
     for key, value in lock.to_dict().items():
         document.add(key, value)
     return tomlkit.dumps(document)
