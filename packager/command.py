@@ -47,10 +47,8 @@ def run(
             words,
             cwd=cwd,
             env={**os.environ, **env} if env else None,
-            input=stdin,
+            input=None if stdin is None else stdin.encode(),
             capture_output=True,
-            encoding=encoding,
-            errors="replace",
             timeout=timeout,
             check=False,
         )
@@ -59,9 +57,10 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise CapsuleError("command-timeout", f"`{shown}` did not end within {timeout:.0f} s.") from error
     if done.returncode != 0:
-        tail = without_credentials("\n".join((done.stderr or done.stdout).strip().splitlines()[-12:]))
+        said = (done.stderr or done.stdout).decode(errors="replace")
+        tail = without_credentials("\n".join(said.strip().splitlines()[-12:]))
         raise CapsuleError("command-failed", f"`{shown} …` failed with status {done.returncode}: {tail}")
-    return done.stdout
+    return done.stdout.decode(encoding, errors="replace")  # not text mode, which would change line ends
 
 
 def watch(

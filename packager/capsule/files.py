@@ -23,7 +23,9 @@ GIT_ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
 
 def git(folder: Path, *words: str) -> str:
     """The output of ``git WORDS`` in `folder`, with hooks and monitors off. Raises what `run` raises."""
-    return run([*GIT, *words], cwd=folder, env=GIT_ENVIRONMENT)
+    # A pack whose .git is broken must not be taken for the ComfyUI checkout it stands in.
+    ceiling = {"GIT_CEILING_DIRECTORIES": str(folder.resolve().parent)}
+    return run([*GIT, *words], cwd=folder, env={**GIT_ENVIRONMENT, **ceiling})
 
 
 def is_checkout(folder: Path) -> bool:

@@ -1,0 +1,274 @@
+"""The snapshot: packs and ComfyUI as git has them, the wheel that is really installed, models by content."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comfy_capsule.packager.capsule import Pack, environment_digest, lock_toml, tree_digest, tree_files
+from comfy_capsule.packager.comfy import Install
+from comfy_capsule.packager.progress import silent
+from comfy_capsule.packager.snapshot import snapshot_install
+from comfy_capsule.packager.snapshot.checkout import read_checkout
+from comfy_capsule.packager.snapshot.models import declared_sources, read_models
+from comfy_capsule.packager.snapshot.packs import read_packs
+from comfy_capsule.packager.snapshot.python import lock_python
+from packaging.pylock import Pylock
+
+ROOT = Path(__file__).parents[2]
+
+
+def git(folder: Path, *words: str) -> str:
+    identity = {
+        "GIT_AUTHOR_NAME": "t",
+        "GIT_AUTHOR_EMAIL": "t@t",
+        "GIT_COMMITTER_NAME": "t",
+        "GIT_COMMITTER_EMAIL": "t@t",
+    }
+    done = subprocess.run(["git", *words], cwd=folder, env={**os.environ, **identity}, check=True, capture_output=True)
+    return done.stdout.decode()
+
+
+def checkout(folder: Path, files: dict[str, str], origin: str = "https://user:token@example.com/x.git") -> Path:
+    folder.mkdir(parents=True)
+    git(folder, "init", "-q")
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "first")
+    if origin:
+        git(folder, "remote", "add", "origin", origin)
+    return folder
+
+
+@pytest.fixture
+def install(tmp_path: Path) -> Install:
+    root = checkout(tmp_path / "ComfyUI", {"main.py": "", ".gitignore": "/custom_nodes/\n/models/\n/input/\n"})
+    for folder in ("custom_nodes", "models/upscale_models", "models/loras", "input"):
+        (root / folder).mkdir(parents=True)
+    return Install(
+        root=root,
+        python=Path(sys.executable),
+        python_version="3.11.7",
+        implementation="cpython",
+        base_prefix=Path(sys.base_prefix),
+        site_packages=(tmp_path / "site-packages",),
+        version="0.30.0",
+        custom_nodes=(root / "custom_nodes",),
+        model_folders={"upscale_models": (root / "models/upscale_models",), "loras": (root / "models/loras",)},
+        model_extensions={},
+        input_dir=root / "input",
+        output_dir=root / "output",
+        temp_dir=root / "temp",
+        user_dir=root / "user",
+    )
+
+
+def packs_of(install: Install, **options: Any) -> dict[str, Pack]:
+    given = {"object_info": None, "used_classes": frozenset(), "report": silent, **options}
+    return {pack.name: pack for pack in read_packs(install, **given).packs}
+
+
+def test_clean_checkout_has_commit_origin_without_token_and_no_patch(tmp_path: Path) -> None:
+    folder = checkout(tmp_path / "pack", {"a.py": "x"})
+    read = read_checkout(folder)
+    assert read.commit == git(folder, "rev-parse", "HEAD").strip()
+    assert read.origin == "https://example.com/x.git"
+    assert read.patch == b""
+
+
+def test_local_changes_are_one_patch_that_gives_the_same_tree(tmp_path: Path) -> None:
+    folder = checkout(tmp_path / "pack", {"a.py": "one\n", "gone.py": "x\n", ".gitignore": "*.log\n", "run.sh": "x\n"})
+    clean = tmp_path / "clean"
+    git(tmp_path, "clone", "-q", str(folder), str(clean))
+    (folder / "a.py").write_bytes(b"two\r\n\xff")
+    (folder / "gone.py").unlink()
+    (folder / "run.sh").chmod(0o755)
+    (folder / "new é.bin").write_bytes(bytes(range(256)))
+    (folder / "link").symlink_to("a.py")
+    (folder / "ignored.log").write_text("no")
+    (folder / ".env").write_text("TOKEN=secret")
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__/a.pyc").write_bytes(b"no")
+    before = sorted(str(path) for path in folder.rglob("*"))
+    index = (folder / ".git/index").read_bytes()
+    read = read_checkout(folder)
+    assert sorted(str(path) for path in folder.rglob("*")) == before
+    assert (folder / ".git/index").read_bytes() == index
+    assert b"secret" not in read.patch
+    patch = tmp_path / "p.patch"
+    patch.write_bytes(read.patch)
+    git(clean, "apply", "--binary", str(patch))
+    assert tree_digest(clean, tree_files(clean)) == read.tree
+
+
+def test_hooks_and_monitors_of_a_checkout_do_not_run(tmp_path: Path) -> None:
+    folder = checkout(tmp_path / "pack", {"a.py": "x"})
+    (folder / "a.py").write_text("y")
+    for hook in ("post-index-change", "pre-commit"):
+        (folder / ".git/hooks" / hook).write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+        (folder / ".git/hooks" / hook).chmod(0o755)
+    git(folder, "config", "core.fsmonitor", f"touch {tmp_path}/ran; false")
+    assert read_checkout(folder).patch
+    assert not (tmp_path / "ran").exists()
+
+
+def test_every_kind_of_pack_is_found_and_what_is_not_carried_is_said(install: Install) -> None:
+    nodes = install.custom_nodes[0]
+    checkout(nodes / "one", {"__init__.py": "", "requirements.txt": "", "install.py": ""})
+    checkout(nodes / "off.disabled", {"__init__.py": ""})
+    checkout(nodes / ".disabled/hidden", {"__init__.py": ""})
+    checkout(nodes / "alone", {"__init__.py": ""}, origin="")
+    checkout(nodes / "sub", {"__init__.py": "", ".gitmodules": ""})
+    (nodes / "plain").mkdir()
+    (nodes / "plain/__init__.py").write_text("")
+    (nodes / "single.py").write_text("")
+    (nodes / "broken/.git").mkdir(parents=True)
+    (nodes / "__pycache__").mkdir()
+    object_info = {"One": {"python_module": "custom_nodes.one"}, "Core": {"python_module": "nodes"}}
+    read = read_packs(install, object_info, frozenset({"One"}), silent)
+    packs = {pack.name: pack for pack in read.packs}
+    assert sorted(packs) == ["alone", "broken", "hidden", "off", "one", "plain", "single.py", "sub"]
+    assert packs["one"].used
+    assert packs["one"].classes == ("One",)
+    assert packs["one"].requirements == ("requirements.txt",)
+    assert packs["one"].install_script == "install.py"
+    assert [name for name, pack in packs.items() if not pack.enabled] == ["hidden", "off"]
+    assert {(finding.subject, finding.code) for finding in read.findings} == {
+        ("alone", "no-origin"),
+        ("broken", "git-unreadable"),
+        ("plain", "pack-not-carried"),
+        ("single.py", "pack-not-carried"),
+        ("sub", "submodules"),
+    }
+    assert all(finding.blocks and finding.cure for finding in read.findings)
+
+
+def test_a_changed_pack_carries_its_patch(install: Install) -> None:
+    folder = checkout(install.custom_nodes[0] / "one", {"__init__.py": ""})
+    (folder / "new.py").write_text("new")
+    read = read_packs(install, None, frozenset(), silent)
+    assert read.packs[0].patch == "packs/one.patch"
+    assert b"new.py" in read.files["packs/one.patch"]
+
+
+def test_same_install_gives_the_same_lock_wherever_it_stands(install: Install, tmp_path: Path) -> None:
+    checkout(install.custom_nodes[0] / "one", {"__init__.py": ""})
+    first = snapshot_install(install)
+    assert snapshot_install(install) == first
+    moved = tmp_path / "elsewhere"
+    install.root.rename(moved)
+    again = snapshot_install(
+        install.model_copy(
+            update={"root": moved, "custom_nodes": (moved / "custom_nodes",), "input_dir": moved / "input"}
+        )
+    )
+    assert lock_toml(again.lock) == lock_toml(first.lock)
+    assert environment_digest(again.lock, again.pylock) == environment_digest(first.lock, first.pylock)
+
+
+def dist(folder: Path, name: str, version: str, tags: list[str], direct_url: str = "") -> None:
+    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (info / "WHEEL").write_text("Wheel-Version: 1.0\n" + "".join(f"Tag: {tag}\n" for tag in tags))
+    if direct_url:
+        (info / "direct_url.json").write_text(direct_url)
+
+
+def test_the_lock_names_the_installed_wheel_and_says_what_it_cannot_prove(install: Install) -> None:
+    site = install.site_packages[0]
+    dist(site, "six", "1.16.0", ["py2-none-any", "py3-none-any"])
+    dist(site, "Private-Thing", "9.9.9", ["py3-none-any"])
+    dist(site, "idna", "3.10", ["cp311-cp311-win32"])  # no such wheel of it
+    dist(site, "local", "1.0", ["py3-none-any"], '{"url": "file:///x", "dir_info": {"editable": true}}')
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    dist(
+        site,
+        "fromgit",
+        "1.0",
+        ["py3-none-any"],
+        f'{{"url": "https://user:pw@example.com/x.git", "vcs_info": {{"vcs": "git", "commit_id": "{commit}"}}}}',
+    )
+    locked = lock_python(install, silent)
+    import tomlkit
+
+    said = tomlkit.parse(locked.text).unwrap()
+    lock = Pylock.from_dict(said)
+    lock.validate()
+    by_name = {package.name: package for package in lock.packages}
+    assert [wheel.filename for wheel in by_name["six"].wheels or ()] == ["six-1.16.0-py2.py3-none-any.whl"]
+    assert by_name["fromgit"].vcs is not None
+    assert by_name["fromgit"].vcs.commit_id == commit
+    assert "pw" not in locked.text
+    assert said["tool"]["comfy-capsule"]["unproved"] == ["idna==3.10", "local==1.0", "private-thing==9.9.9"]
+    assert {(finding.subject, finding.code) for finding in locked.findings} == {
+        ("idna", "hash-unknown"),
+        ("private-thing", "hash-unknown"),
+        ("local", "local-distribution"),
+    }
+
+
+LOADER = {
+    "Loader": {"input": {"required": {"model_name": [["a.safetensors", "sub/b.pth"], {}], "mode": [["x", "y"]]}}},
+}
+
+
+def test_models_are_found_by_the_lists_they_stand_in(install: Install) -> None:
+    (install.model_folders["upscale_models"][0] / "sub").mkdir()
+    for name in ("a.safetensors", "sub/b.pth"):
+        (install.model_folders["upscale_models"][0] / name).write_bytes(name.encode())
+    (install.model_folders["loras"][0] / "a.safetensors").write_bytes(b"another of that name")
+    graph = {
+        "1": {"class_type": "Loader", "inputs": {"model_name": "a.safetensors", "mode": "x"}},
+        "2": {"class_type": "Loader", "inputs": {"model_name": "sub\\b.pth", "mode": "y"}},
+        "3": {"class_type": "Loader", "inputs": {"model_name": "gone.safetensors", "mode": "y"}},
+    }
+    ui = {
+        "nodes": [
+            {"properties": {"models": [{"name": "a.safetensors", "url": "https://x/a", "directory": "upscale_models"}]}}
+        ]
+    }
+    read = read_models(install, graph, ui, LOADER, silent)
+    assert [(model.folder, model.name, model.size) for model in read.models] == [
+        ("upscale_models", "a.safetensors", 13),
+        ("upscale_models", "sub/b.pth", 9),
+    ]
+    assert read.models[0].sources == ("https://x/a",)
+    assert {(finding.code, finding.subject) for finding in read.findings} == {
+        ("model-missing", "gone.safetensors"),
+        ("model-without-source", "sub/b.pth"),
+        ("pickle-model", "sub/b.pth"),
+    }
+    assert declared_sources({"nodes": [{"properties": {"models": ["odd", {}]}}, {}]}) == {}
+
+
+def test_inputs_are_carried_and_a_link_out_of_the_folder_is_not_followed(install: Install, tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (install.input_dir / "link.png").symlink_to(tmp_path / "secret.png")
+    (install.input_dir / "photo.png").write_bytes(b"photo")
+    info = {"LoadImage": {"input": {"required": {"image": [["photo.png"], {"image_upload": True}]}}}}
+    graph = {
+        str(number): {"class_type": "LoadImage", "inputs": {"image": name}}
+        for number, name in enumerate(("photo.png", "link.png", "../../secret.png"))
+    }
+    read = snapshot_install(install, graph=graph, object_info=info)
+    assert {name: data for name, data in read.files.items() if name.startswith("inputs/")} == {
+        "inputs/photo.png": b"photo"
+    }
+    assert [item.name for item in read.lock.inputs] == ["photo.png"]
+    assert [item.code for item in read.lock.findings].count("input-missing") == 2
+
+
+def test_every_finding_is_documented() -> None:
+    source = "".join(path.read_text() for path in (ROOT / "packager/snapshot").glob("*.py"))
+    codes = set(re.findall(r'(?:code=|_finding\()"([a-z-]+)"', source)) | {"git-unreadable"}
+    documented = set(re.findall(r"^\| `([a-z-]+)`", (ROOT / "docs/findings.md").read_text(), re.MULTILINE))
+    assert len(codes) >= 9
+    assert codes == documented
