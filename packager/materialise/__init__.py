@@ -1,7 +1,9 @@
 """From a capsule to bytes on disk: source trees, Python, models, inputs; used by restore and image alike."""
 
-from .interface import ModelSource, PythonSource
+from .interface import ModelSource, PythonSource, Sink
 from .interpreters import PYTHON_SOURCES, InstalledPython, ManagedPython, RunningPython, find_python
+from .model_store import ModelStore, link_or_copy
+from .models import model_sources, place_inputs, place_models
 from .paths import place
 from .python import (
     LockedPython,
@@ -20,17 +22,23 @@ __all__ = [
     "LockedPython",
     "ManagedPython",
     "ModelSource",
+    "ModelStore",
     "Packs",
     "PythonSource",
     "RunningPython",
+    "Sink",
     "Sources",
     "chosen_packs",
     "find_python",
     "install_python",
     "installed_versions",
+    "link_or_copy",
     "materialise_sources",
+    "model_sources",
     "pack_folder",
     "place",
+    "place_inputs",
+    "place_models",
     "read_pylock",
     "refuse_python",
     "refuse_sources",

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Protocol
 
 from ..capsule import Model
-from ..progress import Report
 
 
 class PythonSource(Protocol):
@@ -17,13 +16,38 @@ class PythonSource(Protocol):
         ...
 
 
-class ModelSource(Protocol):
-    """A place where a model file may be had."""
+class Sink(Protocol):
+    """Where a model's bytes go. What an interrupted attempt left is still in it, so `offset` may not be 0."""
 
-    def fetch(self, model: Model, to: Path, report: Report) -> bool:
-        """Put the model's bytes at `to`, a new file in a folder that exists.
+    @property
+    def offset(self) -> int:
+        """How many bytes it holds."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """The sha256 (hex) of what it holds."""
+        ...
+
+    def restart(self) -> None:
+        """Forget what it holds."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes. Raises CapsuleError ``model-differs`` when there are more than the model has."""
+        ...
+
+
+class ModelSource(Protocol):
+    """A place where a model file may be had. The store checks every byte that it gives."""
+
+    def give(self, model: Model, sink: Sink) -> bool:
+        """Write the model's bytes from `sink.offset` on into `sink`.
 
         Returns:
-            False, and no file at `to`, when this place does not have it. The caller checks the digest again.
+            False when this place does not know the model.
+
+        Raises:
+            CapsuleError: when it should have it, but cannot give it; the message says why.
         """
         ...

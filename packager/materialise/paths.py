@@ -9,7 +9,7 @@ from ..errors import BadInput
 
 
 def place(root: Path, name: str) -> Path:
-    """The path of `name` (relative, with ``/``) under `root`, its parent folders made.
+    """The path of `name` (relative, with ``/``) under `root`, its parent folders made; `root` itself is trusted.
 
     A checkout may hold a link where a folder should be (``input -> /home/me``); nothing goes through it.
 
@@ -17,6 +17,7 @@ def place(root: Path, name: str) -> Path:
         BadInput: ``capsule-unsafe-name`` for a name, or a folder on the way, that leads out of `root`.
     """
     path = root / safe_name(name)
+    root.mkdir(parents=True, exist_ok=True)
     home = root.resolve()
     for folder in (path.parent, *path.parent.parents):
         if folder.exists() or folder.is_symlink():

@@ -35,9 +35,7 @@ def chosen_packs(capsule: Capsule, packs: Packs) -> tuple[Pack, ...]:
     return tuple(pack for pack in capsule.lock.packs if packs == "all" or pack.used)
 
 
-def materialise_sources(
-    capsule: Capsule, folder: Path, report: Report, *, packs: Packs, with_git: bool
-) -> Sources:
+def materialise_sources(capsule: Capsule, folder: Path, report: Report, *, packs: Packs, with_git: bool) -> Sources:
     """Put ComfyUI into ``folder/ComfyUI`` and packs into its ``custom_nodes/``, fetched in parallel, proved.
 
     Nothing that is fetched is run. A disabled pack comes back disabled (``NAME.disabled``).

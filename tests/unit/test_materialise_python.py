@@ -63,9 +63,7 @@ def lock(python: str = HERE, findings: tuple[Finding, ...] = ()) -> Lock:
     return Lock(name="w", platform=platform, comfyui=ComfyUI(version="1", kind="git"), findings=findings)
 
 
-def test_exactly_the_locked_files_in_a_venv_that_can_be_moved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_exactly_the_locked_files_in_a_venv_that_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran = tmp_path / "pth-ran"
     monkeypatch.setenv("PTH_RAN", str(ran))
     text = pylock(wheel(tmp_path, "alpha"), wheel(tmp_path, "beta", "2.1"))
@@ -82,8 +80,8 @@ def test_exactly_the_locked_files_in_a_venv_that_can_be_moved(
 
 
 def test_a_file_with_another_hash_is_refused(tmp_path: Path) -> None:
+    text = pylock(wheel(tmp_path, "alpha"), digest="0" * 64)
     with pytest.raises(CapsuleError, match=r"[Hh]ash mismatch") as caught:
-        text = pylock(wheel(tmp_path, "alpha"), digest="0" * 64)
         install_python(lock(), text, tmp_path / "v", silent, trust=False)
     assert caught.value.code == "python-failed"
 
@@ -104,17 +102,15 @@ def test_no_such_python(tmp_path: Path) -> None:
 
 def test_where_a_python_comes_from() -> None:
     found = RunningPython().find(HERE, "cpython")
-    assert found is not None and found == find_python(HERE, "cpython")
+    assert found is not None
+    assert found == find_python(HERE, "cpython")
     assert RunningPython().find("3.99.1", "cpython") is None
     assert InstalledPython().find("3.99.1", "cpython") is None
     assert RunningPython().find(HERE, "pypy") is None
 
 
 def test_source_needs_a_yes_and_local_paths_cannot_be(tmp_path: Path) -> None:
-    vcs = (
-        '[[packages]]\nname = "gamma"\n'
-        f'vcs = {{ type = "git", url = "file:///x", commit-id = "{"1" * 40}" }}\n'
-    )
+    vcs = f'[[packages]]\nname = "gamma"\nvcs = {{ type = "git", url = "file:///x", commit-id = "{"1" * 40}" }}\n'
     assert read_pylock(pylock(extra=vcs)).builds == ("gamma",)
     with pytest.raises(CapsuleError, match="gamma") as caught:
         install_python(lock(), pylock(extra=vcs), tmp_path / "v", silent, trust=False)

@@ -16,9 +16,7 @@ from comfy_capsule.packager.progress import Progress, silent
 
 def git(folder: Path, *words: str) -> str:
     identity = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "protocol.file.allow=always")
-    return subprocess.run(
-        ["git", *identity, *words], cwd=folder, check=True, capture_output=True, text=True
-    ).stdout
+    return subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
 def repository(folder: Path, files: dict[str, str]) -> Path:
@@ -109,8 +107,8 @@ def test_local_changes_are_applied_before_the_tree_is_compared(tmp_path: Path, c
     made = materialise_sources(capsule, tmp_path / "to", silent, packs="all", with_git=False)
     assert (made.packs["p"] / "a.py").read_bytes() == b"caf\xe9\n"
     assert (made.packs["p"] / "new.bin").read_bytes() == bytes(range(256))
+    broken = capsule_of(core, changed, files={"packs/p.patch": diff.replace(b"-1", b"-7")})
     with pytest.raises(CapsuleError, match="do not apply") as caught:
-        broken = capsule_of(core, changed, files={"packs/p.patch": diff.replace(b"-1", b"-7")})
         materialise_sources(broken, tmp_path / "to2", silent, packs="all", with_git=False)
     assert caught.value.code == "patch-failed"
 
@@ -154,8 +152,7 @@ def test_what_cannot_be_had_is_named(tmp_path: Path, core: Path, said: dict[str,
 
 def test_every_failing_source_is_named(tmp_path: Path, core: Path) -> None:
     packs = [
-        pack_of(repository(tmp_path / f"origins/{name}", {"a.py": "x\n"}), origin="/nowhere")
-        for name in ("one", "two")
+        pack_of(repository(tmp_path / f"origins/{name}", {"a.py": "x\n"}), origin="/nowhere") for name in ("one", "two")
     ]
     with pytest.raises(CapsuleError, match=r"'one'.*'two'") as caught:
         materialise_sources(capsule_of(core, *packs), tmp_path / "to", silent, packs="all", with_git=True)

@@ -1,0 +1,93 @@
+"""Where a model's bytes come from: folders that the user names, and the addresses that the capsule records."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from ..capsule import Model
+from ..command import without_credentials
+from ..errors import BadInput, CapsuleError
+from .interface import Sink
+
+_CHUNK = 1 << 20
+_TIMEOUT = (20, 60)  # seconds to connect, and between two pieces
+
+
+class FolderModels:
+    """Folders of the user's own, e.g. another ComfyUI's ``models``: searched by size, then by sha256."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        for folder in folders:
+            if not folder.is_dir():
+                raise BadInput("no-models-folder", f"There is no folder {folder}.", "Check --models-from.")
+        self._folders = folders
+
+    def give(self, model: Model, sink: Sink) -> bool:
+        """See `ModelSource`. The user's file is copied, never linked: the store must not change with it."""
+        name = Path(model.name).name
+        for path in sorted(self._by_size.get(model.size, ()), key=lambda path: path.name != name):
+            sink.restart()
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    sink.write(chunk)
+            if sink.digest == model.sha256:
+                return True
+            sink.restart()
+        return False
+
+    @cached_property
+    def _by_size(self) -> dict[int, list[Path]]:
+        found: dict[int, list[Path]] = {}
+        for folder in self._folders:
+            for base, _, names in os.walk(folder, followlinks=True):
+                for path in (Path(base, name) for name in sorted(names)):
+                    if path.is_file():
+                        found.setdefault(path.stat().st_size, []).append(path)
+        return found
+
+
+class UrlModels:
+    """The addresses in the lock, one after another; an interrupted download goes on where it stopped."""
+
+    def give(self, model: Model, sink: Sink) -> bool:
+        """See `ModelSource`."""
+        refused = []
+        for url in model.sources:
+            if urlsplit(url).scheme not in ("http", "https"):
+                continue
+            try:
+                _download(url, sink)
+            except (requests.RequestException, CapsuleError) as error:
+                reason = error.message if isinstance(error, CapsuleError) else type(error).__name__
+                refused.append(f"{without_credentials(url)}: {reason}")
+                continue
+            if sink.digest == model.sha256:
+                return True
+            sink.restart()
+            refused.append(f"{without_credentials(url)}: it has other bytes now.")
+        if refused:
+            raise CapsuleError("model-missing", " ".join(refused))
+        return False
+
+
+def _download(url: str, sink: Sink) -> None:
+    headers = {"Accept-Encoding": "identity"}
+    if sink.offset:
+        headers["Range"] = f"bytes={sink.offset}-"
+    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
+        if answer.status_code == 416:  # nothing after what we have: the digest tells whether that is all
+            return
+        if answer.status_code in (401, 403):
+            raise CapsuleError("model-gated", f"{answer.status_code}, it needs an account; download it in a browser.")
+        if not answer.ok:
+            raise CapsuleError("model-missing", f"answered {answer.status_code}.")
+        if answer.status_code != 206:
+            sink.restart()
+        for chunk in answer.iter_content(_CHUNK):
+            sink.write(chunk)

@@ -1,0 +1,178 @@
+"""The model store of this machine: every model file once, named by its sha256, read-only, shared by all installs."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from filelock import FileLock
+from platformdirs import user_data_path
+
+from ..capsule import Model, sha256_file
+from ..errors import BadInput, CapsuleError
+from ..progress import Progress, Report
+from .interface import ModelSource
+
+_HEX = frozenset("0123456789abcdef")
+
+
+class ModelStore:
+    """A folder of model files by content: ``models/sha256/ab/abcd…``, with a note of each file's state beside it.
+
+    The note says which file state was hashed; a file that was touched since is hashed again before it is used.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or user_data_path("comfy-capsule", appauthor=False) / "models"
+
+    def path(self, model: Model) -> Path:
+        """Where the model's bytes lie, or would lie. Raises BadInput ``capsule-unsafe-name``."""
+        if len(model.sha256) != 64 or not _HEX.issuperset(model.sha256):
+            message = f"The lock gives the model {model.name!r} the sha256 {model.sha256!r}, which is none."
+            raise BadInput("capsule-unsafe-name", message, "Export the capsule again.")
+        return self.root / "sha256" / model.sha256[:2] / model.sha256
+
+    def find(self, model: Model) -> Path | None:
+        """The model's file when it is here and whole; a damaged one is removed."""
+        path = self.path(model)
+        if not path.is_file():
+            return None
+        if path.stat().st_size == model.size and _note(path).exists() and _note(path).read_text() == _state(path):
+            return path
+        if path.stat().st_size == model.size and sha256_file(path) == model.sha256:
+            _note(path).write_text(_state(path))
+            return path
+        path.unlink()
+        return None
+
+    def obtain(self, model: Model, sources: Sequence[ModelSource], report: Report) -> Path:
+        """The model's file in the store, brought from the first of `sources` that gives its exact bytes.
+
+        Raises:
+            CapsuleError: ``model-missing``, saying what each source answered.
+        """
+        path = self.path(model)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f".{path.name}.lock")):
+            found = self.find(model)
+            if found is not None:
+                return found
+            refused = []
+            for source in sources:
+                try:
+                    if self._bring(model, source, report):
+                        return path
+                except CapsuleError as error:
+                    refused.append(error.message)
+            raise CapsuleError(
+                "model-missing",
+                f"The model {model.folder}/{model.name} ({model.size:,} bytes, sha256 {model.sha256[:12]}…) "
+                f"cannot be had: {' '.join(refused) or 'no source of it is known.'}",
+                "Put the file into a folder and name that with --models-from DIR.",
+            )
+
+    def _bring(self, model: Model, source: ModelSource, report: Report) -> bool:
+        path = self.path(model)
+        part = path.with_name(f".{path.name}.part")
+        with _Part(part, model, report) as sink:
+            if not source.give(model, sink):
+                return False
+            if sink.offset != model.size or sink.digest != model.sha256:
+                message = f"What was found is not it ({sink.offset:,} bytes, sha256 {sink.digest[:12]}…)."
+                sink.restart()
+                raise CapsuleError("model-differs", message)
+        os.chmod(part, 0o444)
+        os.replace(part, path)
+        _note(path).write_text(_state(path))
+        return True
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Put the store's file at `target` without taking disk space where the file system can: as a clone or hard link."""
+    if _clone(source, target):
+        return
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES):
+            raise
+        shutil.copyfile(source, target)
+
+
+def _clone(source: Path, target: Path) -> bool:
+    if not sys.platform.startswith("linux"):
+        return False
+    import fcntl
+
+    with source.open("rb") as origin, target.open("xb") as made:
+        try:
+            fcntl.ioctl(made.fileno(), 0x40049409, origin.fileno())  # FICLONE, linux/fs.h
+            return True
+        except OSError:
+            pass
+    target.unlink()
+    return False
+
+
+class _Part:
+    """The temporary file that a model arrives in: hashed while it is written, kept for the next attempt."""
+
+    def __init__(self, path: Path, model: Model, report: Report) -> None:
+        self._path, self._model, self._report = path, model, report
+        self._hash = hashlib.sha256()
+        self.offset = 0
+
+    def __enter__(self) -> Self:
+        self._file = self._path.open("a+b")
+        self._file.seek(0)
+        while chunk := self._file.read(1 << 20):
+            self._hash.update(chunk)
+            self.offset += len(chunk)
+        if self.offset > self._model.size:
+            self.restart()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        if self.offset == 0:
+            self._path.unlink(missing_ok=True)
+
+    @property
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+    def restart(self) -> None:
+        self._file.truncate(0)
+        self._hash = hashlib.sha256()
+        self.offset = 0
+
+    def write(self, data: bytes) -> None:
+        if self.offset + len(data) > self._model.size:
+            self.restart()
+            raise CapsuleError("model-differs", f"It is larger than {self._model.size:,} bytes.")
+        self._file.write(data)
+        self._hash.update(data)
+        self.offset += len(data)
+        progress = Progress(
+            phase="models", item=self._model.name, done=self.offset, total=self._model.size, unit="bytes"
+        )
+        self._report(progress)
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _state(path: Path) -> str:
+    status = path.stat()
+    return json.dumps([status.st_size, status.st_mtime_ns, status.st_ino])
