@@ -4,6 +4,7 @@ from .bind import Binder, Bound, InvalidParameters, Problem, bind, media_inputs
 from .build import Built, build_contract, build_with_notes, choice_key
 from .document import contract_json, read_contract_json
 from .models import MEDIA_TYPES, Contract, Input, Output, Target
+from .openapi import openapi
 from .schema import example_parameters, parameters_schema, result_schema
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "contract_json",
     "example_parameters",
     "media_inputs",
+    "openapi",
     "parameters_schema",
     "read_contract_json",
     "result_schema",

@@ -70,9 +70,7 @@ class Binder:
         if problems:
             raise InvalidParameters(tuple(problems))
 
-    def bind(
-        self, graph: Graph, parameters: Mapping[str, Any], *, draw_seed: DrawSeed | None = None
-    ) -> Bound:
+    def bind(self, graph: Graph, parameters: Mapping[str, Any], *, draw_seed: DrawSeed | None = None) -> Bound:
         """A copy of `graph` with `parameters` in it.
 
         Args:

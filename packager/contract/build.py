@@ -183,7 +183,5 @@ def _unique_names(what: str, named: Iterable[Input | Output]) -> None:
     seen: set[str] = set()
     for each in named:
         if each.name in seen:
-            raise BadInput(
-                "mark-name-twice", f"Two marks name an {what} {each.name!r}.", "Rename one of them."
-            )
+            raise BadInput("mark-name-twice", f"Two marks name an {what} {each.name!r}.", "Rename one of them.")
         seen.add(each.name)

@@ -29,9 +29,7 @@ def narrowed(widget: Widget, settings: InputSettings, where: str) -> Widget:
         raise _misfit(where, next(iter(given)), widget)
     for key, value in given.items():
         if not math.isfinite(value) or (widget.type != "number" and value != int(value)):
-            raise BadInput(
-                "mark-does-not-fit", f"The {key} {value} of the mark on {where} is no whole number."
-            )
+            raise BadInput("mark-does-not-fit", f"The {key} {value} of the mark on {where} is no whole number.")
         update[key] = value if widget.type == "number" else int(value)
     _no_wider(widget, update, where)
     if settings.choices is not None:
@@ -78,9 +76,7 @@ def _no_wider(widget: Widget, update: dict[str, Any], where: str) -> None:
         )
     low, high = low if low is not None else widget.minimum, high if high is not None else widget.maximum
     if low is not None and high is not None and low > high:
-        raise BadInput(
-            "mark-bounds-cross", f"The minimum {low} of the mark on {where} is above its maximum {high}."
-        )
+        raise BadInput("mark-bounds-cross", f"The minimum {low} of the mark on {where} is above its maximum {high}.")
     step = update.get("step")
     if step is not None and step <= 0:
         raise BadInput("mark-does-not-fit", f"The step {step} of the mark on {where} is not above 0.")
@@ -96,16 +92,10 @@ def not_allowed(widget: Widget, value: Any, max_length: int | None = None) -> st
     """Why `value` may not be set there, or an empty string when it may."""
     kind = widget.type
     if widget.multiple:
-        alien = (
-            [v for v in value if not among(v, widget.choices or ())] if isinstance(value, list) else [value]
-        )
+        alien = [v for v in value if not among(v, widget.choices or ())] if isinstance(value, list) else [value]
         return f"{_short(alien[0])} is none of its choices" if alien else ""
     if kind == "choice":
-        return (
-            ""
-            if among(value, widget.choices or ())
-            else f"it is none of its {len(widget.choices or ())} choices"
-        )
+        return "" if among(value, widget.choices or ()) else f"it is none of its {len(widget.choices or ())} choices"
     if kind in _NUMBERS:
         if isinstance(value, bool) or not isinstance(value, int if kind != "number" else (int, float)):
             return "it is no whole number" if kind != "number" else "it is no number"

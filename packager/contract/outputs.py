@@ -65,9 +65,7 @@ def output_type(class_type: str, object_info: Mapping[str, Any]) -> OutputType:
         if class_type.startswith(prefix):
             return kind
     groups = object_info.get(class_type, {}).get("input") or {}
-    taken = [
-        raw[0] for group in ("required", "optional") for raw in (groups.get(group) or {}).values() if raw
-    ]
+    taken = [raw[0] for group in ("required", "optional") for raw in (groups.get(group) or {}).values() if raw]
     kinds = {_INPUT_TYPES[kind] for kind in taken if isinstance(kind, str) and kind in _INPUT_TYPES}
     return kinds.pop() if len(kinds) == 1 else "files"
 

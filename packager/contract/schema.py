@@ -135,15 +135,15 @@ def output_schema(each: Output) -> Schema:
     item: Schema = {
         "type": "object",
         "properties": {
-            "index": {"type": "integer", "minimum": 0},
-            "url": {"type": "string", "format": "uri-reference", "description": "GET it for the bytes."},
+            "kind": {"enum": ["file", "text", "json"], "description": "A file to fetch, or a value given here."},
+            "url": {"type": "string", "format": "uri-reference", "description": "Of files: GET it for the bytes."},
             "filename": {"type": "string"},
-            "content_type": {"type": "string"},
+            "type": {"type": "string", "description": "The media type."},
             "size": {"type": "integer", "minimum": 0, "description": "Bytes."},
-            "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
-            "text": {"type": "string", "description": "The text itself, of text outputs."},
+            "sha256": {"type": "string", "description": "Of the bytes, in hex."},
+            "value": {"description": "Of texts and JSON: the value itself."},
         },
-        "required": ["index"],
+        "required": ["kind"],
     }
     described = {"description": each.description} if each.description else {}
     return {"title": each.title or each.name, **described, "type": "array", "items": item}
@@ -154,8 +154,7 @@ def example_parameters(contract: Contract) -> dict[str, Any]:
     return {
         each.name: _example(each)
         for each in contract.inputs
-        if each.required
-        or (each.type not in MEDIA_TYPES and (each.default is not None or each.type == "seed"))
+        if each.required or (each.type not in MEDIA_TYPES and (each.default is not None or each.type == "seed"))
     }
 
 

@@ -79,9 +79,7 @@ def _input(entry: object, everything: list[Node]) -> Selected | None:
 def _nodes(parts: list[str], local: str, widget: str, everything: list[Node]) -> Iterator[Node]:
     """The node that is meant: in the definition that is named, or at the root, or else promoted from inside."""
     if len(parts) > 1:
-        inside = [
-            node for node in everything if node.path and node.id == local and node.path[-1].type == parts[0]
-        ]
+        inside = [node for node in everything if node.path and node.id == local and node.path[-1].type == parts[0]]
         if inside:
             yield from inside
             return

@@ -13,10 +13,7 @@ Graph = Mapping[str, Mapping[str, Any]]
 def is_link(value: object) -> bool:
     """Whether ComfyUI reads `value` as a link (``comfy_execution/graph_utils.py``): ``[node id, slot]``."""
     return (
-        isinstance(value, list)
-        and len(value) == 2
-        and isinstance(value[0], str)
-        and isinstance(value[1], (int, float))
+        isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], (int, float))
     )
 
 

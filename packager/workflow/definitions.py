@@ -1,8 +1,8 @@
 """What a node class says about one of its inputs, whichever era of ComfyUI wrote the definition.
 
-Source: ``GET /object_info`` (``server.py`` node_info; V3: ``comfy_api/latest/_io.py`` Schema.get_v1_info), ComfyUI 0.30.0.
-An input is ``[type, settings]``; the type is a name (``"INT"``, ``"COMBO"``, ``"FLOAT,INT"``) or, in the older form of a
-choice, the list of its options.
+Source: ``GET /object_info`` (``server.py`` node_info; ``comfy_api/latest/_io.py`` Schema.get_v1_info), ComfyUI 0.30.0.
+An input is ``[type, settings]``; the type is a name (``"INT"``, ``"COMBO"``, ``"FLOAT,INT"``) or, in the older form of
+a choice, the list of its options.
 """
 
 from __future__ import annotations
@@ -85,9 +85,7 @@ def _expanded(
 
 def _grown(template: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, bool, Any]]:
     """The repeated inputs of an autogrow template, under each name it may take."""
-    names = template.get("names") or [
-        f"{template.get('prefix', '')}{i}" for i in range(template.get("max", 0))
-    ]
+    names = template.get("names") or [f"{template.get('prefix', '')}{i}" for i in range(template.get("max", 0))]
     for _, _, raw in _groups(template.get("input")):
         for name in names:
             yield f"{prefix}.{name}", False, raw

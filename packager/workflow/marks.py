@@ -24,9 +24,7 @@ VERSION = 1
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, populate_by_name=True
-    )  # unknown fields: a later version's, kept out
+    model_config = ConfigDict(frozen=True, populate_by_name=True)  # unknown fields: a later version's, kept out
 
 
 class InputSettings(_Frozen):
@@ -106,9 +104,7 @@ def find_marks(ui: Mapping[str, Any]) -> Marks:
     outputs: list[OutputMark] = []
     for nodes in groups.values():
         mark = _mark_of(nodes[0])
-        inputs += [
-            _input_mark(nodes, widget, raw) for widget, raw in _mapping(mark.get("inputs"), nodes[0]).items()
-        ]
+        inputs += [_input_mark(nodes, widget, raw) for widget, raw in _mapping(mark.get("inputs"), nodes[0]).items()]
         if mark.get("output") is not None:
             outputs.append(_output_mark(nodes, mark["output"]))
     if inputs or outputs:
@@ -188,9 +184,7 @@ def _from_app_mode(ui: Mapping[str, Any], root: Graph) -> Marks:
     ]
     if not inputs and not outputs:
         return Marks(unresolved=selection.unresolved)
-    return Marks(
-        source="app-mode", inputs=tuple(inputs), outputs=tuple(outputs), unresolved=selection.unresolved
-    )
+    return Marks(source="app-mode", inputs=tuple(inputs), outputs=tuple(outputs), unresolved=selection.unresolved)
 
 
 def _output_label(node: Node) -> str:

@@ -19,9 +19,7 @@ class FileChoice(NamedTuple):
     value: Any
     options: tuple[Any, ...]
     class_type: str
-    upload: (
-        str  # ``image``, ``audio``, ``video``, ``file`` when the list is that of the input folder, else empty
-    )
+    upload: str  # ``image``, ``audio``, ``video``, ``file`` when the list is that of the input folder, else empty
 
 
 def used_classes(api: Graph) -> set[str]:
@@ -29,9 +27,7 @@ def used_classes(api: Graph) -> set[str]:
     return {str(entry["class_type"]) for entry in api.values() if entry.get("class_type")}
 
 
-def literal_inputs(
-    api: Graph, object_info: Mapping[str, Any]
-) -> Iterator[tuple[str, str, Any, Definition | None]]:
+def literal_inputs(api: Graph, object_info: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Definition | None]]:
     """(node id, input, value, definition) of every input that holds a value and no link."""
     for node, entry in api.items():
         inputs = entry.get("inputs") or {}

@@ -181,9 +181,7 @@ def _promoted(host: Node, widget: str) -> Iterator[tuple[str, str]]:
             return
 
 
-def _fed_by(
-    graph: Graph, path: tuple[Node, ...], origin: str, slot: int, depth: int = 0
-) -> Iterator[tuple[str, str]]:
+def _fed_by(graph: Graph, path: tuple[Node, ...], origin: str, slot: int, depth: int = 0) -> Iterator[tuple[str, str]]:
     """The widgets that output `slot` of node `origin` sets, through reroutes, into hosts and out of them."""
     if depth > _DEEPEST:
         return
