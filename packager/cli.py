@@ -201,9 +201,7 @@ def restore(
     Example: comfy-capsule restore w.capsule.zip --into ~/ComfyUI-portrait --trust
     """
     with terminal.progress_bars(as_json) as report:
-        done = actions.restore(
-            capsule, into, trust=trust, models_from=models_from, dry_run=dry_run, report=report
-        )
+        done = actions.restore(capsule, into, trust=trust, models_from=models_from, dry_run=dry_run, report=report)
     _print_table(done, as_json)
 
 
@@ -243,3 +241,7 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         terminal.show_error(Cancelled(), as_json)
         sys.exit(Cancelled.exit_status)
+
+
+if __name__ == "__main__":
+    main()
