@@ -1,0 +1,29 @@
+"""The only door to ComfyUI: an install on disk, a running server, a process of our own, or this very process."""
+
+from __future__ import annotations
+
+from .boot import boot_object_info
+from .client import ComfyClient, Queue, Submitted, Uploaded
+from .events import Event
+from .install import Install, find_install, is_comfyui
+from .live import live_address, live_install
+from .port import free_port
+from .process import ComfyProcess
+from .refusal import GraphRefused
+
+__all__ = [
+    "ComfyClient",
+    "ComfyProcess",
+    "Event",
+    "GraphRefused",
+    "Install",
+    "Queue",
+    "Submitted",
+    "Uploaded",
+    "boot_object_info",
+    "find_install",
+    "free_port",
+    "is_comfyui",
+    "live_address",
+    "live_install",
+]

@@ -1,0 +1,52 @@
+"""The ComfyUI that this very process is: the same `Install`, read from its loaded modules."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..errors import CapsuleError
+from .install import Install
+from .probe import describe, extra_configs
+
+_EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+def live_install() -> Install:
+    """The running ComfyUI's `Install`, with the folders that its packs added.
+
+    Raises:
+        CapsuleError: ``not-in-comfyui`` when this process is none.
+    """
+    folder_paths = _module("folder_paths")
+    root = Path(folder_paths.__file__).resolve().parent
+    configs = extra_configs(str(root), _module("comfy.cli_args").args)
+    facts = describe(folder_paths, configs, sys.argv[1:])
+    return Install.model_validate({**facts, "root": root, "python": Path(sys.executable)})
+
+
+def live_address() -> str:
+    """The base URL at which this process reaches its own server, e.g. ``http://127.0.0.1:8188``.
+
+    A server that listens everywhere is reached on loopback; one bound to a single address only there.
+
+    Raises:
+        CapsuleError: ``not-in-comfyui``, or ``not-listening`` while ComfyUI still starts.
+    """
+    server = getattr(_module("server").PromptServer, "instance", None)
+    address, port = getattr(server, "address", None), getattr(server, "port", None)
+    if address is None or port is None:
+        raise CapsuleError("not-listening", "This ComfyUI does not listen yet.", "Wait until it has started.")
+    host = _EVERYWHERE.get(address, address)
+    args = _module("comfy.cli_args").args
+    scheme = "https" if args.tls_keyfile and args.tls_certfile else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _module(name: str) -> Any:
+    """A module that ComfyUI has loaded: never imported afresh, for outside ComfyUI the name means something else."""
+    module = sys.modules.get(name)
+    if module is None:
+        raise CapsuleError("not-in-comfyui", "This process is not a ComfyUI.", "Give --comfy a folder or an address.")
+    return module
