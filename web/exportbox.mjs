@@ -1,0 +1,111 @@
+/** The foot of the panel: name and button, then progress, then the result or what stopped it. */
+import { bytes, copyLine, h } from "./dom.mjs";
+import { isRunning } from "./export.mjs";
+import { t } from "./strings.mjs";
+
+/**
+ * @param {import("./store.mjs").Store} store
+ * @param {import("./export.mjs").Exporter} exporter
+ */
+export function createExportBox(store, exporter) {
+  const element = h("div.cc-foot");
+  let install = "";
+  let shown = null;
+
+  function draw() {
+    if (shown === store.exporting && store.exporting.state !== "idle") return;
+    const field = element.querySelector("input");
+    if (field && field === document.activeElement && !isRunning(store.exporting)) return;
+    shown = store.exporting;
+    element.replaceChildren(...content(store.exporting));
+  }
+
+  function content(exporting) {
+    if (isRunning(exporting)) return running(exporting);
+    if (install) return [installHint()];
+    if (exporting.state === "succeeded") return [...done(exporting), startRow(t("done.again"), "plain")];
+    if (exporting.state === "failed") return [failed(exporting.error), startRow(t("failed.again"), "main")];
+    if (exporting.state === "cancelled") return [h("p.cc-note", {}, t("export.cancelled")), startRow(t("export.action"), "main")];
+    return [nameField(), startRow(t("export.action"), "main")];
+  }
+
+  function nameField() {
+    return h("label", {}, t("export.name"), h("input.cc-field", {
+      value: exporter.name(),
+      spellcheck: "false",
+      maxlength: 60,
+      onkeydown: (event) => event.stopPropagation(),
+      oninput: (event) => store.setName(event.target.value),
+      onchange: (event) => {
+        event.target.value = exporter.name();
+      },
+    }));
+  }
+
+  const startRow = (label, look) =>
+    h(`button.cc-${look}`, { type: "button", "data-testid": "capsule-export", onclick: () => exporter.start() },
+      h("i.pi.pi-box", { "aria-hidden": "true" }), label);
+
+  const installHint = () =>
+    h("div.cc-box", { role: "alert" }, h("div.cc-title", {}, t("install.title")), h("p", {}, t("install.text")),
+      copyLine(install, t("done.copy"), t("done.copied")));
+
+  function running({ state, progress = [] }) {
+    const waiting = { reading: t("export.reading"), queued: t("export.queued"), running: t("export.starting") }[state];
+    const phases = progress.length ? progress : [{ label: waiting, item: "", done: 0, total: 0, unit: "items" }];
+    return [
+      h("ol.cc-phases", { "aria-live": "polite" }, ...phases.map((event, index) => phaseRow(event, index === phases.length - 1))),
+      h("button.cc-plain", { type: "button", onclick: () => exporter.cancel() }, t("export.cancel")),
+    ];
+  }
+
+  /** Ask once, when the panel opens, whether the engine is installed. */
+  async function check() {
+    try {
+      install = (await exporter.status()).install ?? "";
+    } catch (error) {
+      if (store.exporting.state === "idle") store.setExport({ state: "failed", error });
+      return;
+    }
+    shown = null;
+    draw();
+  }
+
+  return { element, draw, check };
+}
+
+function phaseRow({ phase, label = t(`phase.${phase}`), item, done, total, unit }, current) {
+  const amount = total ? (unit === "bytes" ? `${bytes(done)} / ${bytes(total)}` : `${done} / ${total}`) : "";
+  const share = total ? Math.min(100, (100 * done) / total) : 0;
+  const icon = current ? "pi pi-spin pi-spinner" : "pi pi-check";
+  return h("li.cc-phase", {},
+    h("i", { class: icon, "aria-hidden": "true" }), h("span", {}, label),
+    h("span.cc-where", { title: item }, current ? [item, amount].filter(Boolean).join(" · ") : amount),
+    current && total > 0 && h("div.cc-bar", { role: "progressbar", "aria-valuenow": Math.round(share), "aria-label": label },
+      h("div", { style: `width:${share}%` })));
+}
+
+function done({ name, result }) {
+  const { inputs = [], outputs = [] } = result.contract ?? {};
+  return [
+    h("div.cc-box", { "data-testid": "capsule-done", role: "status" },
+      h("div.cc-title", {}, h("i.pi.pi-check-circle.cc-good", { "aria-hidden": "true" }), t("done.title")),
+      h("p", {}, result.file),
+      h("p.cc-where", { title: result.digests?.capsule ?? "" },
+        [result.id, bytes(result.size), t("done.contract", { inputs: inputs.length, outputs: outputs.length })].join(" · "))),
+    findingsOf(result),
+    h("p.cc-note", { style: "padding:0" }, t("done.next")),
+    copyLine(`comfy-capsule build ${result.file} -t ${name}`, t("done.copy"), t("done.copied")),
+  ].filter(Boolean);
+}
+
+function findingsOf({ findings = [] }) {
+  if (!findings.length) return null;
+  return h("details", {}, h("summary", {}, t("findings.title", { count: findings.length })),
+    h("ul.cc-findings", {}, ...findings.map(({ subject, message, cure, blocks }) =>
+      h("li", {}, h("div", { class: blocks ? "cc-bad" : null }, subject ? `${subject}: ${message}` : message), h("div.cc-note", { style: "padding:0" }, cure)))));
+}
+
+const failed = ({ message, cure }) =>
+  h("div.cc-box.cc-failed", { role: "alert", "data-testid": "capsule-failed" },
+    h("div.cc-title", {}, t("failed.title")), h("p", {}, message), cure && h("p.cc-where", { style: "white-space:normal" }, cure));

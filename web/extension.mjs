@@ -1,0 +1,75 @@
+/** What the front-end is told of us: one sidebar tab, one command, one button, menu items, badges on marked nodes. */
+import { createBadges } from "./badge.mjs";
+import { createClient } from "./client.mjs";
+import { createExporter } from "./export.mjs";
+import { createMenu } from "./menu.mjs";
+import { createStore } from "./store.mjs";
+import { t } from "./strings.mjs";
+
+export const TAB = "capsule";
+const COMMAND = "ComfyCapsule.Export";
+
+/**
+ * @param {any} app ComfyUI's app
+ * @param {any} api ComfyUI's api
+ * @returns {object} a ComfyExtension; keys that a front-end does not know are ignored by it
+ */
+export function createExtension(app, api) {
+  const store = createStore(app);
+  const badges = createBadges(app, store);
+  const menu = createMenu(app, store);
+  const exporter = createExporter(app, store, createClient(api));
+  const exportNow = () => {
+    openTab(app);
+    return exporter.start();
+  };
+  return {
+    name: "ComfyCapsule",
+    commands: [{ id: COMMAND, label: t("export.action"), icon: "pi pi-box", function: exportNow }],
+    menuCommands: [{ path: ["File"], commands: [COMMAND] }],
+    actionBarButtons: [{ icon: "pi pi-box", label: t("export.action"), tooltip: t("export.tooltip"), onClick: exportNow }],
+    setup() {
+      registerTab(app, store, exporter);
+      menu.listen();
+      badges.listen();
+      api.addEventListener("graphChanged", () => store.refresh());
+      api.addEventListener("capsule.progress", (event) => exporter.heard(event.detail));
+      api.addEventListener("reconnected", () => exporter.poll());
+    },
+    nodeCreated(node) {
+      badges.attach(node);
+      store.watch(node);
+    },
+    afterConfigureGraph() {
+      store.refresh();
+    },
+    getNodeMenuItems: (node) => menu.itemsFor(node),
+  };
+}
+
+/** Show our tab, where there is a sidebar; the export tells its end by a toast where there is none. */
+function openTab(app) {
+  const tabs = app.extensionManager?.sidebarTab;
+  if (tabs && tabs.activeSidebarTabId !== TAB) app.extensionManager.command?.execute(`Workspace.ToggleSidebarTab.${TAB}`);
+}
+
+function registerTab(app, store, exporter) {
+  if (!app.extensionManager?.registerSidebarTab) {
+    console.warn(t("old.noSidebar"));
+    return;
+  }
+  let close = () => {};
+  app.extensionManager.registerSidebarTab({
+    id: TAB,
+    icon: "pi pi-box",
+    title: t("tab.title"),
+    tooltip: t("tab.tooltip"),
+    type: "custom",
+    async render(element) {
+      const { openPanel } = await import("./panel.mjs"); // nothing of the panel is fetched before it is opened
+      close();
+      close = openPanel(element, app, store, exporter);
+    },
+    destroy: () => close(),
+  });
+}

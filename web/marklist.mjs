@@ -1,0 +1,97 @@
+/** The list of marked inputs and outputs: rename in place, show the node, remove. */
+import { h, iconButton } from "./dom.mjs";
+import { findWidget, NAME, snakeName } from "./marks.mjs";
+import { reveal } from "./reveal.mjs";
+import { t } from "./strings.mjs";
+
+/**
+ * @param {any} app
+ * @param {import("./store.mjs").Store} store
+ */
+export function createMarkList(app, store) {
+  const element = h("div.cc-scroll");
+  let shown = "";
+
+  function draw() {
+    const editing = element.contains(document.activeElement) && document.activeElement.matches("input");
+    const wanted = signature(store.entries);
+    if (editing || wanted === shown) return; // what is being typed is not taken away; blur draws again
+    shown = wanted;
+    element.replaceChildren(...(store.entries.length ? sections() : [empty()]));
+  }
+
+  const sections = () => [...section("input"), ...section("output")];
+
+  function section(kind) {
+    const entries = store.entries.filter((entry) => entry.kind === kind);
+    const title = t(kind === "input" ? "list.inputs" : "list.outputs");
+    if (!entries.length) {
+      return [h("h3", {}, title), h("p.cc-note", {}, t(kind === "input" ? "list.noInputs" : "list.noOutputs"))];
+    }
+    return [h("h3", {}, title, h("span", {}, String(entries.length))), h("ul.cc-list", { "aria-label": title }, ...entries.map(row))];
+  }
+
+  function row(entry) {
+    const problem = h("div.cc-problem", { role: "alert" }, entry.problem && t(`problem.${entry.problem}`));
+    return h(
+      "li.cc-row",
+      {},
+      h("div.cc-what", {}, nameField(entry, problem), h("div.cc-where", { title: whereOf(entry) }, whereOf(entry)), problem),
+      iconButton("pi pi-search", t("list.find"), () => reveal(app, entry.node)),
+      iconButton("pi pi-times", t("list.remove"), () => store.remove(entry)),
+    );
+  }
+
+  function nameField(entry, problem) {
+    const field = h("input.cc-name", {
+      value: entry.mark.name,
+      spellcheck: "false",
+      "aria-label": t("list.rename"),
+      onkeydown(event) {
+        event.stopPropagation(); // the canvas listens for Delete, Ctrl+Z and single letters
+        if (event.key === "Enter") field.blur();
+        if (event.key === "Escape") {
+          field.value = entry.mark.name;
+          field.blur();
+        }
+      },
+      onblur() {
+        const name = field.value.trim();
+        const wrong = name === entry.mark.name ? "" : reasonAgainst(name, entry);
+        if (wrong) {
+          problem.textContent = wrong;
+          field.value = entry.mark.name;
+        } else if (name !== entry.mark.name) {
+          store.rename(entry, name);
+        }
+        shown = wrong ? shown : "";
+        queueMicrotask(draw);
+      },
+    });
+    return field;
+  }
+
+  function reasonAgainst(name, entry) {
+    if (!NAME.test(name)) return `${t("name.invalid")}${snakeName(name) ? ` (${snakeName(name)})` : ""}`;
+    const taken = store.entries.some((other) => other !== entry && other.kind === entry.kind && other.mark.name === name);
+    return taken ? t("name.taken", { name }) : "";
+  }
+
+  function empty() {
+    const version = globalThis.__COMFYUI_FRONTEND_VERSION__ ?? "";
+    const [major, minor] = version.split(".").map(Number);
+    const tooOld = major === 1 && minor < 33;
+    const steps = tooOld ? [t("old.noMarks", { version })] : [t("empty.text"), t("list.noInputs"), t("list.noOutputs")];
+    return h("div.cc-empty", {}, h("i.pi.pi-box", { "aria-hidden": "true" }), h("b", {}, t("empty.title")), ...steps.map((text) => h("p", {}, text)));
+  }
+
+  return { element, draw };
+}
+
+function whereOf({ kind, node, widget }) {
+  const title = node.title || node.type;
+  if (kind === "output") return title;
+  return `${title} · ${findWidget(node, widget)?.label || widget}`;
+}
+
+const signature = (entries) => JSON.stringify(entries.map((entry) => [entry.kind, String(entry.node.id), entry.mark, entry.problem, whereOf(entry)]));

@@ -1,0 +1,72 @@
+/** The panel's look, by ComfyUI's own theme variables only; each falls back from the newest name to the oldest. */
+
+const ACCENT = "var(--primary-background, var(--p-primary-color, #0b8ce9))";
+
+const CSS_TEXT = `
+.comfy-capsule { --cc-accent: ${ACCENT}; --cc-line: var(--border-color, #4e4e4e); --cc-soft: var(--descrip-text, #999);
+  --cc-bad: var(--error-text, #ff4444); display: flex; flex-direction: column; height: 100%; min-height: 0;
+  color: var(--fg-color); font-size: 14px; line-height: 1.4; container-type: inline-size; }
+.comfy-capsule * { box-sizing: border-box; }
+.comfy-capsule h2 { margin: 0; padding: 14px 16px 10px; font-size: 16px; font-weight: 600; }
+.comfy-capsule h3 { display: flex; gap: 6px; align-items: baseline; margin: 0; padding: 8px 16px 4px; font-size: 12px;
+  font-weight: 500; color: var(--cc-soft); }
+.comfy-capsule .cc-scroll { flex: 1; min-height: 0; overflow-y: auto; padding-bottom: 12px; }
+.comfy-capsule .cc-list { margin: 0; padding: 0 8px; list-style: none; }
+.comfy-capsule .cc-row { display: flex; align-items: center; gap: 2px; padding: 5px 4px 5px 8px; border-radius: 8px; }
+.comfy-capsule .cc-row:hover, .comfy-capsule .cc-row:focus-within { background: var(--content-hover-bg, rgba(128,128,128,.15)); }
+.comfy-capsule .cc-what { flex: 1; min-width: 0; }
+.comfy-capsule .cc-name { display: block; width: 100%; padding: 1px 5px; margin-left: -6px; border: 1px solid transparent;
+  border-radius: 4px; background: transparent; color: inherit; font: inherit; font-weight: 500; text-overflow: ellipsis; }
+.comfy-capsule .cc-name:hover { border-color: var(--cc-line); }
+.comfy-capsule .cc-name:focus, .comfy-capsule .cc-field:focus { outline: none; border-color: var(--cc-accent);
+  background: var(--comfy-input-bg); color: var(--input-text, inherit); }
+.comfy-capsule .cc-where { overflow: hidden; color: var(--cc-soft); font-size: 12px; text-overflow: ellipsis; white-space: nowrap; }
+.comfy-capsule .cc-problem { color: var(--cc-bad); font-size: 12px; }
+.comfy-capsule .cc-note { margin: 0; padding: 2px 16px 6px; color: var(--cc-soft); font-size: 13px; }
+.comfy-capsule .cc-icon { flex: none; display: inline-grid; place-items: center; width: 28px; height: 28px; padding: 0;
+  border: 0; border-radius: 6px; background: transparent; color: var(--cc-soft); cursor: pointer; }
+.comfy-capsule .cc-icon:hover { background: var(--comfy-input-bg); color: var(--fg-color); }
+.comfy-capsule button:focus-visible { outline: 2px solid var(--cc-accent); outline-offset: 1px; }
+.comfy-capsule .cc-empty { display: grid; justify-items: center; gap: 6px; padding: 32px 24px 20px; text-align: center; }
+.comfy-capsule .cc-empty > .pi { font-size: 28px; color: var(--cc-soft); }
+.comfy-capsule .cc-empty b { font-weight: 600; }
+.comfy-capsule .cc-empty p { margin: 0; color: var(--cc-soft); font-size: 13px; }
+.comfy-capsule .cc-foot { flex: none; max-height: 70%; overflow-y: auto; display: grid; gap: 10px; padding: 12px 16px 16px;
+  border-top: 1px solid var(--cc-line); }
+.comfy-capsule .cc-foot label { display: grid; gap: 4px; font-size: 12px; color: var(--cc-soft); }
+.comfy-capsule .cc-field { width: 100%; padding: 7px 10px; border: 1px solid transparent; border-radius: 8px;
+  background: var(--comfy-input-bg); color: var(--input-text, inherit); font: inherit; font-size: 14px; }
+.comfy-capsule .cc-main, .comfy-capsule .cc-plain { display: inline-flex; justify-content: center; align-items: center;
+  gap: 8px; min-height: 36px; padding: 6px 14px; border: 0; border-radius: 8px; font: inherit; font-weight: 500; cursor: pointer; }
+.comfy-capsule .cc-main { background: var(--cc-accent); color: #fff; }
+.comfy-capsule .cc-main:hover { filter: brightness(1.1); }
+.comfy-capsule .cc-plain { background: var(--comfy-input-bg); color: var(--fg-color); }
+.comfy-capsule .cc-plain:hover { background: var(--content-hover-bg, rgba(128,128,128,.3)); }
+.comfy-capsule .cc-buttons { display: flex; gap: 8px; } .comfy-capsule .cc-buttons > * { flex: 1; }
+.comfy-capsule .cc-phases { display: grid; gap: 6px; margin: 0; padding: 0; list-style: none; font-size: 13px; }
+.comfy-capsule .cc-phase { display: grid; grid-template-columns: 18px auto minmax(0, 1fr); gap: 6px; align-items: baseline; }
+.comfy-capsule .cc-phase .cc-where { text-align: right; }
+.comfy-capsule .cc-phase .pi { align-self: center; font-size: 12px; color: var(--cc-accent); }
+.comfy-capsule .cc-bar { grid-column: 2 / -1; height: 4px; overflow: hidden; border-radius: 2px; background: var(--comfy-input-bg); }
+.comfy-capsule .cc-bar > div { height: 100%; border-radius: 2px; background: var(--cc-accent); transition: width .15s; }
+.comfy-capsule .cc-box { display: grid; gap: 4px; padding: 10px 12px; border-radius: 8px; background: var(--comfy-input-bg); }
+.comfy-capsule .cc-box.cc-failed { box-shadow: inset 3px 0 var(--cc-bad); }
+.comfy-capsule .cc-box .cc-title { display: flex; gap: 8px; align-items: center; font-weight: 600; }
+.comfy-capsule .cc-box p { margin: 0; font-size: 13px; overflow-wrap: anywhere; }
+.comfy-capsule .cc-good { color: var(--cc-accent); } .comfy-capsule .cc-bad { color: var(--cc-bad); }
+.comfy-capsule .cc-copy { display: flex; align-items: flex-start; gap: 4px; padding: 6px 4px 6px 10px; border-radius: 8px;
+  background: var(--comfy-input-bg); }
+.comfy-capsule .cc-copy code { flex: 1; min-width: 0; padding-top: 4px; font-size: 12px; overflow-wrap: anywhere; user-select: text; }
+.comfy-capsule .cc-findings { display: grid; gap: 8px; margin: 0; padding: 6px 0 0; list-style: none; font-size: 13px; }
+.comfy-capsule summary { cursor: pointer; font-size: 13px; }
+@media (prefers-reduced-motion: reduce) { .comfy-capsule .cc-bar > div { transition: none; } }
+`;
+
+/** Put the style sheet into the page, once. */
+export function ensureStyle() {
+  if (document.getElementById("comfy-capsule-style")) return;
+  const sheet = document.createElement("style");
+  sheet.id = "comfy-capsule-style";
+  sheet.textContent = CSS_TEXT;
+  document.head.append(sheet);
+}
