@@ -87,10 +87,8 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
 
 def show_findings(findings: Sequence[Finding]) -> None:
     """Each finding with its cure, those that block first."""
-    if not findings:
-        return
-    rows = [("blocks" if item.blocks else "note", item.code, item.message, item.cure) for item in findings]
-    show_table("Findings", ("", "code", "what", "cure"), rows)
+    for item in findings:
+        say(f"{'blocks' if item.blocks else 'note':<9} {item.message} {item.cure} [{item.code}]")
 
 
 def show_lock(lock: Lock, distributions: int) -> None:

@@ -134,10 +134,12 @@ def _listed(path: Path, manifest: bytes) -> dict[str, dict[str, Any]]:
     return dict(listed)
 
 
-def check_format(path: Path, version: str) -> None:
+def check_format(path: Path, version: object) -> None:
     """Refuse a capsule of a newer major format version: ``capsule-too-new``."""
-    major = version.partition(".")[0]
-    if not major.isdigit() or int(major) > int(FORMAT.partition(".")[0]):
+    major = str(version).partition(".")[0]
+    if not major.isdecimal():
+        raise _damaged(path, f"its format version is {version!r}")
+    if int(major) > int(FORMAT.partition(".")[0]):
         raise BadInput(
             "capsule-too-new",
             f"{path} has format {version}; this Comfy Capsule reads up to {FORMAT}.",

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-from pydantic import ValidationError
-from tomlkit.exceptions import TOMLKitError
+from packaging.pylock import Pylock, PylockValidationError
 
 from ..contract import Contract, contract_json, read_contract_json
 from ..errors import BadInput
+from ..workflow import check_api_graph
 from .archive import check_format, manifest_bytes, read_archive, write_archive
 from .digests import canonical_json, environment_digest, sha256_bytes
 from .locktoml import lock_toml
@@ -95,36 +95,68 @@ def read_capsule(path: Path) -> Capsule:
         BadInput: as `read_archive`, and ``capsule-damaged`` when an entry does not say what the format wants.
     """
     entries, digest = read_archive(path)
-    missing = [name for name in _OWN if name not in entries]
-    if missing:
-        raise BadInput("capsule-damaged", f"{path} has no {missing[0]}.", "Export the capsule again.")
-    current = _OWN[0]
-    try:
-        said = tomlkit.parse(entries[current].decode()).unwrap()
-        check_format(path, str(said.get("format", "")))
-        lock = Lock.model_validate(said)
-        parsed = {}
-        for current in _OWN[2:]:
-            parsed[current] = json.loads(entries[current])
-            if not isinstance(parsed[current], dict):
-                raise ValueError("not an object")
-        current = "contract.json"
-        contract = read_contract_json(parsed[current])
-    except (ValueError, ValidationError, TOMLKitError) as error:
-        reason = str(error).splitlines()[0]
-        raise BadInput(
-            "capsule-damaged", f"{current} in {path} cannot be read: {reason}.", "Export the capsule again."
-        ) from error
+    parsed = {name: _parsed(path, name, entries) for name in _OWN}
     return Capsule(
-        lock=lock,
-        pylock=entries["pylock.toml"].decode(),
+        lock=parsed["capsule.toml"],
+        pylock=parsed["pylock.toml"],
         workflow=parsed["workflow.json"],
         graph=parsed["workflow.api.json"],
-        contract=contract,
+        contract=parsed["contract.json"],
         object_info=parsed["object_info.json"],
         files={name: data for name, data in entries.items() if name not in _OWN},
         sealed=digest,
     )
+
+
+def _parsed(path: Path, name: str, entries: Mapping[str, bytes]) -> Any:
+    if name not in entries:
+        raise BadInput("capsule-damaged", f"{path} has no {name}.", "Export the capsule again.")
+    try:
+        return _PARSERS[name](path, entries[name].decode())
+    except (ValueError, KeyError, TypeError, RecursionError, PylockValidationError, BadInput) as error:
+        if isinstance(error, BadInput) and error.code.startswith("capsule-"):
+            raise  # a format that is too new says so itself
+        reason = (str(error).splitlines() or ["it is empty"])[0]
+        sentence = f"{name} in {path} cannot be read: {reason}."
+        raise BadInput("capsule-damaged", sentence, "Export the capsule again.") from error
+
+
+def _parse_lock(path: Path, text: str) -> Lock:
+    said = tomllib.loads(text)
+    check_format(path, said["format"])
+    return Lock.model_validate(said)
+
+
+def _parse_pylock(path: Path, text: str) -> str:
+    Pylock.from_dict(tomllib.loads(text))
+    return text
+
+
+def _parse_object(path: Path, text: str) -> dict[str, Any]:
+    said = json.loads(text)
+    if not isinstance(said, dict):
+        raise TypeError("it is no JSON object")
+    return said
+
+
+def _parse_graph(path: Path, text: str) -> ApiGraph:
+    graph = _parse_object(path, text)
+    check_api_graph(graph)
+    return graph
+
+
+def _parse_contract(path: Path, text: str) -> Contract:
+    return read_contract_json(_parse_object(path, text))
+
+
+_PARSERS: dict[str, Callable[[Path, str], Any]] = {
+    "capsule.toml": _parse_lock,
+    "pylock.toml": _parse_pylock,
+    "workflow.json": _parse_object,
+    "workflow.api.json": _parse_graph,
+    "contract.json": _parse_contract,
+    "object_info.json": _parse_object,
+}
 
 
 def _json(value: Any) -> bytes:

@@ -128,7 +128,7 @@ def test_doubled_unlisted_and_missing_entries_are_refused(tmp_path: Path) -> Non
         (json.dumps({"format": "1.0", "entries": []}).encode(), "capsule-damaged"),
         (json.dumps({"format": "1.0", "entries": {"a": 1}}).encode(), "capsule-damaged"),
         (json.dumps({"format": "2.0", "entries": {}}).encode(), "capsule-too-new"),
-        (json.dumps({"format": "x", "entries": {}}).encode(), "capsule-too-new"),
+        (json.dumps({"format": "x", "entries": {}}).encode(), "capsule-damaged"),
     ],
 )
 def test_odd_manifests_are_refused(tmp_path: Path, manifest: bytes, code: str) -> None:
