@@ -57,9 +57,12 @@ bench: venv ## the figures, or one: make bench NAME=pack
 
 soak: test bench ## every long matrix in full; its result goes into benchmarks/README.md
 
+# uv installs the image's environments and stays out of it, so it is pinned by itself.
+PINS := uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --universal --python-version 3.11
+
 pins: venv ## the exact versions of what the gateway needs in an image
-	$(BIN)/uv pip compile --quiet --no-header --no-annotate --generate-hashes --universal --python-version 3.11 \
-		--extra gateway pyproject.toml -o packager/image/gateway-requirements.txt
+	$(BIN)/$(PINS) --extra gateway --no-emit-package uv pyproject.toml -o packager/image/gateway-requirements.txt
+	grep '^uv==' requirements.txt | $(BIN)/$(PINS) - -o packager/image/uv-requirements.txt
 
 clean: ## the environment and caches of this clone; the shared bench cache stays
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info artefacts

@@ -1,0 +1,147 @@
+"""Runs ``docker buildx build`` and reads what BuildKit says of its steps (`--progress=rawjson`)."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ..command import without_credentials
+from ..errors import CapsuleError
+from ..progress import Progress, Report
+
+_PHASE = "build"
+_KEPT_LINES = 40  # of what a step printed, for the sentence when it fails
+
+
+class BuildStatus:
+    """What is known of a running build. Feed it BuildKit's objects; it answers with the progress they are.
+
+    The objects are BuildKit's ``SolveStatus`` (moby/buildkit client/graph.go): ``vertexes`` are steps, each told
+    several times as it starts and completes, ``logs`` what a step prints (base64).
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._done: set[str] = set()
+        self._logs: dict[str, list[str]] = {}
+        self.failed = ""
+        self.error = ""
+
+    def feed(self, said: Mapping[str, Any]) -> Iterator[Progress]:
+        """The progress in one status object."""
+        for step in said.get("vertexes") or ():
+            digest, name = step["digest"], step.get("name", "")
+            if name.startswith("[internal]"):
+                continue
+            news = digest not in self._names
+            self._names[digest] = name
+            if step.get("error") and not self.failed:
+                self.failed, self.error = digest, step["error"]
+            if step.get("completed") and digest not in self._done:
+                self._done.add(digest)
+                news = True
+            if news or (step.get("started") and not step.get("completed")):
+                yield self._progress(name)
+        for line in said.get("logs") or ():
+            text = base64.b64decode(line.get("data", "")).decode("utf-8", "replace")
+            kept = self._logs.setdefault(line.get("vertex", ""), [])
+            kept += [part for part in text.splitlines() if part.strip()]
+            del kept[:-_KEPT_LINES]
+
+    def failure(self) -> CapsuleError:
+        """Why the build failed: the step, and the end of what it printed."""
+        name = short_step(self._names.get(self.failed, ""))
+        said = without_credentials("\n".join(self._logs.get(self.failed, ())))
+        if name.startswith("proof"):
+            return CapsuleError(
+                "proof-failed",
+                f"The image is not what was captured: {said or self.error}",
+                "Nothing was tagged. Capture the workflow again, or build without the proof.",
+            )
+        cure = "Look at the end of its output above."
+        return CapsuleError("build-failed", f"The step `{name}` failed: {said or self.error}", cure)
+
+    def _progress(self, name: str) -> Progress:
+        return Progress(phase=_PHASE, item=short_step(name), done=len(self._done), total=len(self._names))
+
+
+def short_step(name: str) -> str:
+    """``[environment 1/4] RUN --mount=… uv …`` as ``environment 1/4: RUN``; other names in their first words."""
+    stage, closed, rest = name.removeprefix("[").partition("] ")
+    if name.startswith("[") and closed:
+        return f"{stage}: {rest.split(' ', 1)[0]}"
+    return name[:60]
+
+
+def status_objects(chunks: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """The JSON objects in a stream that cuts them anywhere; buildx writes them over several lines.
+
+    What stands between them (warnings of buildx itself) is skipped.
+    """
+    decoder = json.JSONDecoder()
+    rest = ""
+    for chunk in chunks:
+        rest += chunk
+        while (start := rest.find("{")) >= 0:
+            try:
+                said, end = decoder.raw_decode(rest, start)
+            except ValueError:
+                rest = rest[start:]
+                break
+            rest = rest[end:]
+            if isinstance(said, dict):
+                yield said
+
+
+def run_buildx(argv: Sequence[str], environment: Mapping[str, str], report: Report) -> None:
+    """Run a ``docker buildx build … --progress=rawjson`` to its end.
+
+    When `report` raises, or Ctrl-C arrives, the build is cancelled before the exception goes on.
+
+    Raises:
+        CapsuleError: ``build-failed``, ``proof-failed``.
+    """
+    status = BuildStatus()
+    plain: list[str] = []
+
+    def chunks(stream: Any) -> Iterator[str]:
+        while data := os.read(stream.fileno(), 65536):
+            text = data.decode("utf-8", "replace")
+            if not status.failed:
+                plain[:] = ["".join(plain)[-4000:], text]
+            yield text
+
+    process = subprocess.Popen(
+        list(argv),
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C comes to us; we tell buildx once, and wait until it has let go
+    )
+    try:
+        for said in status_objects(chunks(process.stderr)):
+            for event in status.feed(said):
+                report(event)
+        process.wait()
+    except BaseException:
+        _end(process)
+        raise
+    if process.returncode != 0:
+        if status.failed:
+            raise status.failure()
+        said_last = without_credentials("".join(plain).strip()[-600:])
+        raise CapsuleError("build-failed", f"docker buildx build failed: {said_last}", "Look at the engine's log.")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(15)
+    process.kill()
+    process.wait()

@@ -1,0 +1,159 @@
+"""From a capsule to a whole build context: a folder that plain ``docker buildx build`` makes the image from."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from ..capsule import SUFFIX, Capsule, canonical_json, write_capsule
+from ..errors import BadInput
+from ..materialise import (
+    ModelStore,
+    Packs,
+    chosen_packs,
+    link_or_copy,
+    materialise_sources,
+    model_sources,
+    pack_folder,
+    read_pylock,
+)
+from ..progress import Progress, Report
+from .dockerfile import dockerfile, readme
+from .own import LAUNCHER, copy_own, requirements
+from .plan import EPOCH, OS_PACKAGES, ImagePlan, make_plan
+from .python import carry_python, find_prefix
+
+
+class Context(BaseModel):
+    """A written build context: where it is, and what it was made from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    folder: Path
+    plan: ImagePlan
+    size_bytes: int
+
+
+def write_context(
+    capsule: Capsule,
+    folder: Path,
+    *,
+    report: Report,
+    base: str = "",
+    models_from: Sequence[Path] = (),
+    packs: Packs = "used",
+    prove: bool = True,
+    python_in_base: bool = False,
+) -> Context:
+    """Write everything the image is made from into `folder`, which must not exist or be empty; whole or not at all.
+
+    The same capsule gives the same bytes, names, modes and times. Nothing of the capsule is run.
+
+    Args:
+        base: the base image; a slim Debian when empty.
+        models_from: folders in which models are looked for, by their sha256.
+        python_in_base: whether the base has exactly the captured Python at ``/usr/local/bin/python3``.
+
+    Raises:
+        BadInput: ``context-exists``, ``image-no-python``, and what `make_plan` refuses.
+        CapsuleError: what cannot be fetched, see `materialise_sources` and `ModelStore.obtain`.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput("context-exists", f"{folder} is there already and is no empty folder.", "Name a new folder.")
+    plan = make_plan(capsule, base=base, packs=packs, prove=prove, python_in_base=python_in_base)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+        beside = Path(scratch) / "context"
+        beside.mkdir()
+        _fill(capsule, plan, beside, report, models_from=models_from, packs=packs)
+        size = _make_equal(beside)
+        if folder.exists():
+            folder.rmdir()
+        beside.rename(folder)
+    return Context(folder=folder, plan=plan, size_bytes=size)
+
+
+def _fill(
+    capsule: Capsule, plan: ImagePlan, into: Path, report: Report, *, models_from: Sequence[Path], packs: Packs
+) -> None:
+    if plan.python == "carried":
+        prefix = find_prefix(plan.python_version, capsule.lock.platform.implementation)
+        carry_python(prefix, plan.python_version, into / "python", report)
+    _sources(capsule, into, report, packs)
+    _models(capsule, into / "models", report, models_from)
+    report(Progress(phase="image", item="gateway"))
+    copy_own(into / "gateway")
+    here = Path(__file__).parent
+    texts = {
+        "Dockerfile": dockerfile(plan),
+        "README.md": readme(plan),
+        "os/install.sh": (here / "install-os-packages.sh").read_text(),
+        "os/packages.txt": "\n".join(OS_PACKAGES) + "\n",
+        "build/comfy-capsule": LAUNCHER,
+        "build/gateway-requirements.txt": requirements("gateway").read_text(),
+        "build/uv-requirements.txt": requirements("uv").read_text(),
+        "lock/pylock.toml": capsule.pylock,
+    }
+    unproved = read_pylock(capsule.pylock).unproved
+    if unproved:
+        texts["lock/unproved.txt"] = "\n".join(sorted(unproved)) + "\n"
+    if plan.prove:
+        # Not the capsule itself: a changed value in the graph must not make the build boot ComfyUI again.
+        texts["proof/object_info.json"] = json.dumps(json.loads(canonical_json(capsule.object_info)), indent=1)
+    for name, text in texts.items():
+        (into / name).parent.mkdir(exist_ok=True)
+        (into / name).write_text(text, encoding="utf-8", newline="\n")
+    write_capsule(capsule, into / "capsule" / f"{capsule.name}{SUFFIX}")
+
+
+def _sources(capsule: Capsule, into: Path, report: Report, packs: Packs) -> None:
+    """ComfyUI and each pack in folders of their own, so that each becomes a layer of its own."""
+    staging = into / ".sources"
+    staging.mkdir()
+    made = materialise_sources(capsule, staging, report, packs=packs, with_git=False)
+    target = into / "sources" / "custom_nodes"
+    target.mkdir(parents=True)
+    for pack in chosen_packs(capsule, packs):
+        made.packs[pack.name].rename(target / pack_folder(pack))
+    made.comfyui.rename(into / "sources" / "comfyui")
+    shutil.rmtree(staging)
+
+
+def _models(capsule: Capsule, into: Path, report: Report, models_from: Sequence[Path]) -> None:
+    """The model files by their digest: one that is used under two names is one file."""
+    into.mkdir()
+    store, sources = ModelStore(), model_sources(models_from)
+    models = {item.sha256: item for item in capsule.lock.models}
+    for done, (digest, model) in enumerate(sorted(models.items())):
+        report(Progress(phase="models", item=model.name, done=done, total=len(models)))
+        link_or_copy(store.obtain(model, sources, report), into / digest)
+
+
+def _make_equal(folder: Path) -> int:
+    """Give every file the same modes and times on every machine; returns the bytes in all.
+
+    Models are links into the store, whose files are read-only and keep their times.
+    """
+    size = 0
+    for root, folders, files in os.walk(folder, topdown=False):
+        for name in files:
+            path = Path(root, name)
+            status = path.lstat()
+            size += status.st_size
+            if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+                path.chmod(0o755 if status.st_mode & stat.S_IXUSR else 0o644)
+            if status.st_nlink == 1:
+                os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
+        for name in folders:
+            if Path(root, name).is_symlink():
+                os.utime(Path(root, name), (EPOCH, EPOCH), follow_symlinks=False)
+        os.chmod(root, 0o755)
+        os.utime(root, (EPOCH, EPOCH))
+    return size

@@ -1,0 +1,122 @@
+"""Docker as our `ContainerEngine`: its SDK for everything it can do, ``docker buildx`` for the build."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ..command import run
+from ..errors import BadInput, CapsuleError
+from ..progress import Report
+from .buildx import run_buildx
+from .interface import BuildRequest, EngineInfo, ImageInfo
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+# BuildKit by default and `COPY --link` (23), `--progress=rawjson` (buildx 0.13).
+_OLDEST_ENGINE = (23, 0)
+_OLDEST_BUILDX = (0, 13)
+
+
+class Docker:
+    """The Docker engine that the user's own settings lead to (``DOCKER_HOST``, context, config).
+
+    Args:
+        environment: added to this process's environment, e.g. to reach another engine.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = dict(environment or {})
+        self._client: DockerClient | None = None
+
+    def info(self) -> EngineInfo:
+        """See `ContainerEngine`."""
+        said = self._connect().info()
+        _require_version("Docker Engine", said.get("ServerVersion", ""), _OLDEST_ENGINE)
+        try:
+            buildx = run(["docker", "buildx", "version"], env=self._environment, timeout=30)
+        except CapsuleError as error:
+            raise BadInput(
+                "no-buildx",
+                "The `docker buildx` command is not installed; the image is built with it.",
+                "Install the package docker-buildx or docker-buildx-plugin.",
+            ) from error
+        _require_version("docker buildx", buildx, _OLDEST_BUILDX)
+        driver_status = dict(pair for pair in said.get("DriverStatus") or () if len(pair) == 2)
+        arch = {"x86_64": "amd64", "aarch64": "arm64"}.get(said["Architecture"], said["Architecture"])
+        store = driver_status.get("driver-type", "").startswith("io.containerd.snapshotter")
+        return EngineInfo(version=said["ServerVersion"], arch=arch, containerd_store=store)
+
+    def build(self, request: BuildRequest, report: Report) -> None:
+        """See `ContainerEngine`."""
+        words = ["docker", "buildx", "build", "--progress=rawjson", "--provenance=false"]
+        # Into containerd's store every layer goes as an archive; packing it too takes three times as long.
+        # The graph driver of other engines has no archives and ignores the word (docs/engine.md).
+        words += ["--output", f"type=docker,name={request.tag},compression=uncompressed"]
+        for name, value in sorted(request.arguments.items()):
+            words += ["--build-arg", f"{name}={value}"]
+        for name, path in sorted(request.secrets.items()):
+            words += ["--secret", f"id={name},src={path}"]
+        run_buildx([*words, str(request.context)], self._environment, report)
+
+    def inspect(self, image: str) -> ImageInfo | None:
+        """See `ContainerEngine`."""
+        from docker.errors import ImageNotFound
+
+        try:
+            said = self._connect().images.get(image).attrs
+        except ImageNotFound:
+            return None
+        return ImageInfo(
+            id=said["Id"],
+            size_bytes=said["Size"],
+            labels=said["Config"].get("Labels") or {},
+            references=tuple(said.get("RepoDigests") or ()),
+        )
+
+    def run(self, image: str, argv: Sequence[str]) -> str:
+        """See `ContainerEngine`."""
+        from docker.errors import DockerException
+
+        try:
+            answer: bytes = self._connect().containers.run(
+                image, list(argv[1:]), entrypoint=argv[0], network_mode="none", remove=True, user="65534:65534"
+            )
+        except DockerException as error:
+            raise CapsuleError("container-failed", f"{argv[0]} failed in a container of {image}: {error}") from error
+        return answer.decode("utf-8", "replace")
+
+    def _connect(self) -> DockerClient:
+        if self._client is not None:
+            return self._client
+        import docker  # not there in the image, where this package is imported too
+        from docker.errors import DockerException
+
+        try:
+            client = docker.from_env(environment={**os.environ, **self._environment}, timeout=120)
+            client.ping()
+        except DockerException as error:
+            raise BadInput(
+                "no-engine",
+                f"No Docker engine answers here: {_reason(error)}",
+                "Start Docker, or write the build context with --context-only DIR and build it elsewhere.",
+            ) from error
+        self._client = client
+        return client
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause, in one line: the SDK wraps it three times."""
+    text = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+    found = re.search(r"\w+Error\((?:\d+, )?'([^']*)'", text)
+    return (found[1] if found else text).rstrip(".") + "."
+
+
+def _require_version(what: str, said: str, oldest: tuple[int, int]) -> None:
+    found = re.search(r"(\d+)\.(\d+)", said)
+    if found and (int(found[1]), int(found[2])) < oldest:
+        wanted = ".".join(str(number) for number in oldest)
+        raise BadInput("engine-too-old", f"{what} {found[0]} is too old: {wanted} is needed.", f"Update {what}.")

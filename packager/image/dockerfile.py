@@ -1,0 +1,119 @@
+"""The Dockerfile's text: the template beside this file, filled in from a plan."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+
+from .plan import EPOCH, PORT, ImagePlan
+
+_MARK = re.compile(r"@([A-Z_]+)@")
+
+_CARRIED = """\
+COPY --link python/ /opt/python/
+RUN echo /opt/python/lib > /etc/ld.so.conf.d/00-capsule-python.conf && \\
+    ldconfig && rm -f /var/cache/ldconfig/aux-cache && \\
+    test "$(@PYTHON@ -c 'import bz2, ctypes, lzma, platform, sqlite3, ssl, zlib; print(platform.python_version())')" \\
+        = "@VERSION@" && \\
+    @COMPILE@ -x '/(tests?|lib2to3)/' /opt/python/lib/python@SHORT@"""
+
+_OF_THE_BASE = """\
+RUN test "$(@PYTHON@ -c 'import platform; print(platform.python_version())')" = "@VERSION@\""""
+
+# Byte code that is checked against nothing: the trees do not change, and their times mean nothing in an image.
+_COMPILE = "{python} -m compileall -q -j 0 --invalidation-mode unchecked-hash"
+
+_PROOF_STAGE = """
+# The proof: ComfyUI boots without a network, as it will run, and has the captured node classes.
+FROM environment AS proof
+RUN --network=none --mount=type=bind,source=proof,target=/build/proof \\
+    /opt/gateway/bin/python -m comfy_capsule.packager.proof /build/proof/object_info.json \\
+        --comfy /comfyui --python /opt/venv/bin/python --out /state/proof.json
+"""
+
+_UNPROVED = """ && \\
+    /build/uv pip install --quiet --no-config --cache-dir /build/cache --link-mode copy --compile-bytecode \\
+        --no-build --no-deps --python /opt/venv/bin/python -r /build/lock/unproved.txt"""
+
+
+def dockerfile(plan: ImagePlan) -> str:
+    """The whole Dockerfile of `plan`."""
+    stage = _fill(_CARRIED if plan.python == "carried" else _OF_THE_BASE, _words(plan))
+    packs = [
+        _copy(f"/comfyui/custom_nodes/{name}/", f"/comfyui/custom_nodes/{name}/", "--from=packs") for name in plan.packs
+    ]
+    models = [
+        _copy(f"models/{item.sha256}", f"/comfyui/models/{item.folder}/{item.name}", "--chmod=0644")
+        for item in plan.models
+    ]
+    parts = {
+        "PYTHON_STAGE": stage,
+        "PACKS": "".join(packs),
+        "MODELS": "".join(models),
+        "UNPROVED": _UNPROVED if plan.unproved else "",
+        "PROOF_STAGE": _PROOF_STAGE if plan.prove else "",
+        "PROOF": "COPY --link --chown=0:0 --from=proof /state/proof.json /proof.json\n" if plan.prove else "",
+        "LABELS": _labels(plan),
+        "ENTRYPOINT": json.dumps(_entrypoint(plan)),
+    }
+    return _fill(_template("image.Dockerfile"), {**_words(plan), **parts})
+
+
+def readme(plan: ImagePlan) -> str:
+    """The README of the context: how it is built and run without our tool."""
+    return _fill(_template("context.md"), _words(plan))
+
+
+def _template(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _words(plan: ImagePlan) -> dict[str, str]:
+    return {
+        "NAME": plan.name,
+        "ID": plan.digests["capsule"][:12],
+        "BASE": plan.base,
+        "EPOCH": str(EPOCH),
+        "PYTHON": plan.interpreter,
+        "VERSION": plan.python_version,
+        "SHORT": plan.short_python,
+        "COMPILE": _COMPILE.format(python=plan.interpreter),
+        "GATEWAY_SITE": f"/opt/gateway/lib/python{plan.short_python}/site-packages/comfy_capsule",
+    }
+
+
+def _fill(text: str, words: Mapping[str, str]) -> str:
+    return _MARK.sub(lambda found: words[found[1]], text)
+
+
+def _copy(source: str, target: str, *options: str) -> str:
+    """One COPY in JSON form: names may hold spaces, ``$`` (a variable to Docker) and ``[`` (a pattern)."""
+    words = [source.replace("[", "[[]").replace("$", r"\$"), target.replace("$", r"\$")]
+    return f"COPY --link {''.join(option + ' ' for option in options)}{json.dumps(words)}\n"
+
+
+def _labels(plan: ImagePlan) -> str:
+    """OCI annotation keys where there is one (https://specs.opencontainers.org/image-spec/annotations/)."""
+    labels = {
+        "io.comfy-capsule.capsule": plan.digests["capsule"],
+        "io.comfy-capsule.contract": plan.digests["contract"],
+        "io.comfy-capsule.environment": plan.digests["environment"],
+        "io.comfy-capsule.id": plan.digests["capsule"][:12],
+        "org.opencontainers.image.base.name": plan.base,
+        "org.opencontainers.image.title": plan.name,
+    }
+    return "LABEL " + " \\\n    ".join(f"{name}={_quoted(value)}" for name, value in labels.items())
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False).replace("$", r"\$")
+
+
+def _entrypoint(plan: ImagePlan) -> list[str]:
+    return [
+        *("comfy-capsule", "serve", f"/capsule/{plan.name}.capsule.zip"),
+        *("--comfy", "/comfyui", "--python", "/opt/venv/bin/python"),
+        *("--host", "0.0.0.0", "--port", str(PORT), "--state", "/state"),
+    ]

@@ -1,0 +1,87 @@
+# The image of the capsule @NAME@, id @ID@. README.md beside this file says how to build and run it.
+# Each stage is one thing that changes alone; what changes most often comes last.
+ARG BASE=@BASE@
+
+# The operating system: whatever the base lacks of the libraries that Python and the wheels load.
+FROM ${BASE} AS os
+ARG SOURCE_DATE_EPOCH
+RUN --mount=type=bind,source=os,target=/build/os sh /build/os/install.sh /build/os/packages.txt
+
+# Python, of exactly the captured version.
+FROM os AS runtime
+ARG SOURCE_DATE_EPOCH
+@PYTHON_STAGE@
+# The one folder that is written to, by whichever uid the container is given.
+RUN mkdir /state && chmod 1777 /state
+
+# uv, which installs; it stays out of the image.
+FROM runtime AS uv
+RUN --mount=type=bind,source=build,target=/build/uv --mount=type=secret,id=ca,target=/run/secrets/ca \
+    if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi && \
+    @PYTHON@ -m venv /opt/uv && \
+    /opt/uv/bin/pip install --no-cache-dir --disable-pip-version-check --quiet --require-hashes \
+        -r /build/uv/uv-requirements.txt
+
+# The source trees, with their byte code: the container's root file system may be read-only.
+FROM runtime AS comfyui
+ARG SOURCE_DATE_EPOCH
+COPY sources/comfyui/ /comfyui/
+RUN @COMPILE@ /comfyui || true
+
+FROM comfyui AS packs
+ARG SOURCE_DATE_EPOCH
+COPY sources/custom_nodes/ /comfyui/custom_nodes/
+RUN @COMPILE@ /comfyui/custom_nodes || true
+
+# The gateway, in an environment of its own.
+FROM runtime AS gateway
+ARG SOURCE_DATE_EPOCH
+ARG SSL_CERT_FILE=/run/secrets/ca
+RUN --mount=type=bind,from=uv,source=/opt/uv/bin/uv,target=/build/uv \
+    --mount=type=bind,source=build,target=/build/lock \
+    --mount=type=secret,id=ca,target=/run/secrets/ca \
+    --mount=type=cache,id=comfy-capsule-uv,target=/build/cache \
+    /build/uv venv --quiet --no-config --python @PYTHON@ /opt/gateway && \
+    /build/uv pip sync --quiet --no-config --cache-dir /build/cache --link-mode copy --require-hashes \
+        --python /opt/gateway/bin/python /build/lock/gateway-requirements.txt
+COPY gateway/ @GATEWAY_SITE@/
+RUN @COMPILE@ /opt/gateway/lib
+
+# ComfyUI's environment: exactly the captured distributions, nothing else; a wheel with another hash is refused.
+FROM runtime AS environment
+ARG SOURCE_DATE_EPOCH
+ARG SSL_CERT_FILE=/run/secrets/ca
+ARG PYC_INVALIDATION_MODE=unchecked-hash
+RUN --mount=type=bind,from=uv,source=/opt/uv/bin/uv,target=/build/uv \
+    --mount=type=bind,source=lock,target=/build/lock \
+    --mount=type=secret,id=ca,target=/run/secrets/ca \
+    --mount=type=cache,id=comfy-capsule-uv,target=/build/cache \
+    /build/uv venv --quiet --no-config --python @PYTHON@ /opt/venv && \
+    /build/uv pip sync --quiet --no-config --cache-dir /build/cache --link-mode copy --compile-bytecode \
+        --no-build --preview-features pylock --python /opt/venv/bin/python /build/lock/pylock.toml@UNPROVED@
+COPY --link --from=comfyui /comfyui/ /comfyui/
+@PACKS@COPY --link --from=gateway /opt/gateway/ /opt/gateway/
+COPY --link --chmod=0755 build/comfy-capsule /usr/local/bin/comfy-capsule
+ENV HOME=/state \
+    LANG=C.UTF-8 \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    NVIDIA_VISIBLE_DEVICES=all \
+    PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    TMPDIR=/state \
+    USER=capsule \
+    XDG_CACHE_HOME=/state/cache
+USER 1000:0
+@PROOF_STAGE@
+# The image: models, the proof, and last the capsule.
+FROM environment
+ARG SOURCE_DATE_EPOCH
+@MODELS@@PROOF@COPY --link capsule/ /capsule/
+@LABELS@
+VOLUME ["/state"]
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=5s --start-period=600s --retries=3 \
+    CMD ["/opt/gateway/bin/python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+ENTRYPOINT @ENTRYPOINT@

@@ -1,0 +1,121 @@
+"""What goes into an image, decided before a byte is written: the small model that the Dockerfile is made from."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ..capsule import Capsule
+from ..errors import BadInput, CapsuleError
+from ..materialise import Packs, chosen_packs, pack_folder, read_pylock
+
+DEFAULT_BASE = "debian:bookworm-slim"
+
+#: Seconds since 1970 of every time in the context and the image: the earliest that a zip can say.
+EPOCH = 315_532_800
+
+PORT = 8000
+
+# What a Python built on Debian and the wheels of ComfyUI and of common packs load. The lock does not name OS
+# packages yet; a base that has them all is left as it is.
+OS_PACKAGES = (
+    *("ca-certificates", "libbz2-1.0", "libdb5.3", "libffi8", "libgdbm6", "libgl1", "libglib2.0-0", "libgomp1"),
+    *("liblzma5", "libncursesw6", "libreadline8", "libsqlite3-0", "libssl3", "libstdc++6", "libuuid1", "zlib1g"),
+)
+
+_OLDEST_PYTHON = (3, 11)  # of the gateway, which shares the captured interpreter
+
+
+class BakedModel(BaseModel):
+    """One model file in the image: its folder type and name as the node sees it, and its digest."""
+
+    model_config = ConfigDict(frozen=True)
+
+    folder: str
+    name: str
+    sha256: str
+
+
+class ImagePlan(BaseModel):
+    """Everything that the Dockerfile says of one capsule.
+
+    Attributes:
+        name: of the workflow; also of the capsule's file in the image.
+        base: what ``FROM`` gets.
+        python_version: in full, e.g. ``3.11.7``.
+        python: ``carried``, the context's ``python/`` becomes ``/opt/python``; ``base``, the base has that version.
+        packs: their folder names under ``custom_nodes``.
+        unproved: whether distributions without a hash are installed too (``lock/unproved.txt``).
+        prove: whether the build boots ComfyUI, without a network, and compares its node classes.
+        digests: capsule, contract and environment, for the labels.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    base: str
+    python_version: str
+    python: Literal["carried", "base"]
+    packs: tuple[str, ...]
+    models: tuple[BakedModel, ...]
+    unproved: bool
+    prove: bool
+    digests: dict[str, str]
+
+    @property
+    def interpreter(self) -> str:
+        """The path of Python in the image."""
+        return "/opt/python/bin/python3" if self.python == "carried" else "/usr/local/bin/python3"
+
+    @property
+    def short_python(self) -> str:
+        """``3.11`` of ``3.11.7``."""
+        return ".".join(self.python_version.split(".")[:2])
+
+
+def make_plan(
+    capsule: Capsule, *, base: str = "", packs: Packs = "used", prove: bool = True, python_in_base: bool = False
+) -> ImagePlan:
+    """What the image of `capsule` consists of.
+
+    Args:
+        python_in_base: whether ``/usr/local/bin/python3`` of the base is exactly the captured version.
+
+    Raises:
+        BadInput: ``image-python-too-old``.
+        CapsuleError: ``image-needs-build`` when a distribution has no wheel; ``not-carried`` for local ones.
+    """
+    lock, digests = capsule.lock, capsule.digests
+    version = lock.platform.python
+    if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST_PYTHON:
+        raise BadInput(
+            "image-python-too-old",
+            f"The capsule's Python is {version}; the gateway in the image needs 3.11 or newer.",
+            "Capture the workflow in a ComfyUI with a newer Python.",
+        )
+    locked = read_pylock(capsule.pylock)
+    if locked.builds:
+        raise CapsuleError(
+            "image-needs-build",
+            f"{', '.join(locked.builds)} would have to be built from source; the image installs wheels only.",
+            "Install it from a wheel where the capsule is made, and export again.",
+        )
+    local = [item.subject for item in lock.findings if item.code == "local-distribution"]
+    if local:
+        raise CapsuleError(
+            "not-carried",
+            f"The capsule does not carry the bytes of {', '.join(local)}, installed from a local path.",
+            "Install it from an index or from a commit of a git remote, and export again.",
+        )
+    return ImagePlan(
+        name=capsule.name,
+        base=base or DEFAULT_BASE,
+        python_version=version,
+        python="base" if python_in_base else "carried",
+        packs=tuple(sorted(pack_folder(pack) for pack in chosen_packs(capsule, packs))),
+        models=tuple(BakedModel(folder=item.folder, name=item.name, sha256=item.sha256) for item in lock.models),
+        unproved=bool(locked.unproved),
+        prove=prove,
+        digests={"capsule": digests.capsule, "contract": digests.contract, "environment": digests.environment},
+    )
