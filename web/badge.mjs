@@ -6,6 +6,8 @@ import { marksOf, slotOf } from "./marks.mjs";
 import { t } from "./strings.mjs";
 import { accent } from "./theme.mjs";
 
+const GAP = 4; // LiteGraph's space below a widget, which computedHeight counts in
+
 /**
  * @param {any} app
  * @param {import("./store.mjs").Store} store
@@ -26,8 +28,7 @@ export function createBadges(app, store) {
       if (kind === "input") outlineOnCanvas(node);
       if (kind === "input" && node.graph === shown) rules.push(...selectors(node, widget));
     }
-    sheet.textContent = rules.length ? `${rules.join(",\n")} {
-  outline: 1.5px solid ${accent()}; outline-offset: -1px; border-radius: 6px; }` : "";
+    sheet.textContent = rules.length ? outlineRule(rules) : "";
   }
 
   function outlineOnCanvas(node) {
@@ -73,6 +74,11 @@ function selectors(node, widget) {
   return found;
 }
 
+/** A ring drawn after the row's own controls, which would cover a plain outline; it takes no clicks and no room. */
+const outlineRule = (rows) => `:is(${rows.join(",\n")}) { position: relative;
+  &::after { content: ""; position: absolute; inset: -1px 0 -1px 3px; z-index: 11; border: 1.5px solid ${accent()};
+    border-radius: 8px; pointer-events: none; } }`;
+
 function drawOutlines(node, context) {
   const { inputs } = marksOf(node);
   context.save();
@@ -80,9 +86,9 @@ function drawOutlines(node, context) {
   context.lineWidth = 1.5;
   for (const widget of node.widgets ?? []) {
     if (!(widget.name in inputs) || widget.hidden || widget.y === undefined) continue;
-    const height = widget.computedHeight ?? globalThis.LiteGraph.NODE_WIDGET_HEIGHT;
+    const height = widget.computedHeight ? widget.computedHeight - GAP : globalThis.LiteGraph.NODE_WIDGET_HEIGHT;
     context.beginPath();
-    context.roundRect(8, widget.y - 1, node.size[0] - 16, height + 1, 8);
+    context.roundRect(12, widget.y - 2, node.size[0] - 24, height + 4, 12);
     context.stroke();
   }
   context.restore();

@@ -1,5 +1,5 @@
 /** The foot of the panel: name and button, then progress, then the result or what stopped it. */
-import { bytes, copyLine, h } from "./dom.mjs";
+import { bytes, copyLine, h, iconButton } from "./dom.mjs";
 import { isRunning } from "./export.mjs";
 import { t } from "./strings.mjs";
 
@@ -23,10 +23,11 @@ export function createExportBox(store, exporter) {
   function content(exporting) {
     if (isRunning(exporting)) return running(exporting);
     if (install) return [installHint()];
-    if (exporting.state === "succeeded") return [...done(exporting), startRow(t("done.again"), "plain")];
-    if (exporting.state === "failed") return [failed(exporting.error), startRow(t("failed.again"), "main")];
-    if (exporting.state === "cancelled") return [h("p.cc-note", {}, t("export.cancelled")), startRow(t("export.action"), "main")];
-    return [nameField(), startRow(t("export.action"), "main")];
+    const { state, error } = exporting;
+    if (state === "succeeded") return [...done(exporting, exporter.download), nameField(), start(t("done.again"), "plain")];
+    if (state === "failed") return [failed(error), nameField(), start(t("failed.again"), "main")];
+    const note = state === "cancelled" ? [h("p.cc-note.cc-flush", { role: "status" }, t("export.cancelled"))] : [];
+    return [...note, nameField(), start(t("export.action"), "main")];
   }
 
   function nameField() {
@@ -42,7 +43,7 @@ export function createExportBox(store, exporter) {
     }));
   }
 
-  const startRow = (label, look) =>
+  const start = (label, look) =>
     h(`button.cc-${look}`, { type: "button", "data-testid": "capsule-export", onclick: () => exporter.start() },
       h("i.pi.pi-box", { "aria-hidden": "true" }), label);
 
@@ -85,16 +86,17 @@ function phaseRow({ phase, label = t(`phase.${phase}`), item, done, total, unit 
       h("div", { style: `width:${share}%` })));
 }
 
-function done({ name, result }) {
+function done({ name, result }, download) {
   const { inputs = [], outputs = [] } = result.contract ?? {};
   return [
     h("div.cc-box", { "data-testid": "capsule-done", role: "status" },
-      h("div.cc-title", {}, h("i.pi.pi-check-circle.cc-good", { "aria-hidden": "true" }), t("done.title")),
+      h("div.cc-title", {}, h("i.pi.pi-check-circle.cc-good", { "aria-hidden": "true" }), t("done.title"),
+        iconButton("pi pi-download", t("done.download"), download)),
       h("p", {}, result.file),
       h("p.cc-where", { title: result.digests?.capsule ?? "" },
         [result.id, bytes(result.size), t("done.contract", { inputs: inputs.length, outputs: outputs.length })].join(" · "))),
     findingsOf(result),
-    h("p.cc-note", { style: "padding:0" }, t("done.next")),
+    h("p.cc-note.cc-flush", {}, t("done.next")),
     copyLine(`comfy-capsule build ${result.file} -t ${name}`, t("done.copy"), t("done.copied")),
   ].filter(Boolean);
 }
@@ -102,10 +104,15 @@ function done({ name, result }) {
 function findingsOf({ findings = [] }) {
   if (!findings.length) return null;
   return h("details", {}, h("summary", {}, t("findings.title", { count: findings.length })),
-    h("ul.cc-findings", {}, ...findings.map(({ subject, message, cure, blocks }) =>
-      h("li", {}, h("div", { class: blocks ? "cc-bad" : null }, subject ? `${subject}: ${message}` : message), h("div.cc-note", { style: "padding:0" }, cure)))));
+    h("ul.cc-findings", {}, ...findings.map(finding)));
 }
+
+const finding = ({ subject, message, cure, blocks }) =>
+  h("li", {},
+    h("i", { class: blocks ? "pi pi-exclamation-triangle cc-bad" : "pi pi-info-circle", "aria-hidden": "true" }),
+    h("div", {}, message.startsWith(subject) ? message : `${subject}: ${message}`),
+    h("div.cc-note.cc-flush", {}, cure));
 
 const failed = ({ message, cure }) =>
   h("div.cc-box.cc-failed", { role: "alert", "data-testid": "capsule-failed" },
-    h("div.cc-title", {}, t("failed.title")), h("p", {}, message), cure && h("p.cc-where", { style: "white-space:normal" }, cure));
+    h("div.cc-title", {}, t("failed.title")), h("p", {}, message), cure && h("p.cc-note.cc-flush", {}, cure));

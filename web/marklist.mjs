@@ -4,6 +4,8 @@ import { findWidget, NAME, snakeName } from "./marks.mjs";
 import { reveal } from "./reveal.mjs";
 import { t } from "./strings.mjs";
 
+const OLDEST_MINOR = 33; // of 1.x: the first with node menu items and the action bar's buttons
+
 /**
  * @param {any} app
  * @param {import("./store.mjs").Store} store
@@ -37,7 +39,7 @@ export function createMarkList(app, store) {
       "li.cc-row",
       {},
       h("div.cc-what", {}, nameField(entry, problem), h("div.cc-where", { title: whereOf(entry) }, whereOf(entry)), problem),
-      iconButton("pi pi-search", t("list.find"), () => reveal(app, entry.node)),
+      iconButton("pi pi-bullseye", t("list.find"), () => reveal(app, entry.node)),
       iconButton("pi pi-times", t("list.remove"), () => store.remove(entry)),
     );
   }
@@ -80,10 +82,14 @@ export function createMarkList(app, store) {
   function empty() {
     const version = globalThis.__COMFYUI_FRONTEND_VERSION__ ?? "";
     const [major, minor] = version.split(".").map(Number);
-    const tooOld = major === 1 && minor < 33;
-    const steps = tooOld ? [t("old.noMarks", { version })] : [t("empty.text"), t("list.noInputs"), t("list.noOutputs")];
-    return h("div.cc-empty", {}, h("i.pi.pi-box", { "aria-hidden": "true" }), h("b", {}, t("empty.title")), ...steps.map((text) => h("p", {}, text)));
+    const hints =
+      major === 1 && minor < OLDEST_MINOR
+        ? [h("p", {}, t("old.noMarks", { version }))]
+        : [h("p", {}, t("empty.text")), step("pi-sign-in", t("list.noInputs")), step("pi-sign-out", t("list.noOutputs"))];
+    return h("div.cc-empty", {}, h("i.pi.pi-box", { "aria-hidden": "true" }), h("b", {}, t("empty.title")), ...hints);
   }
+
+  const step = (icon, text) => h("p.cc-step", {}, h("i", { class: `pi ${icon}`, "aria-hidden": "true" }), h("span", {}, text));
 
   return { element, draw };
 }

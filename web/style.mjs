@@ -3,6 +3,7 @@
 const ACCENT = "var(--primary-background, var(--p-primary-color, #0b8ce9))";
 
 const CSS_TEXT = `
+:has(> .comfy-capsule) { height: 100%; }
 .comfy-capsule { --cc-accent: ${ACCENT}; --cc-line: var(--border-color, #4e4e4e); --cc-soft: var(--descrip-text, #999);
   --cc-bad: var(--error-text, #ff4444); display: flex; flex-direction: column; height: 100%; min-height: 0;
   color: var(--fg-color); font-size: 14px; line-height: 1.4; container-type: inline-size; }
@@ -10,7 +11,7 @@ const CSS_TEXT = `
 .comfy-capsule h2 { margin: 0; padding: 14px 16px 10px; font-size: 16px; font-weight: 600; }
 .comfy-capsule h3 { display: flex; gap: 6px; align-items: baseline; margin: 0; padding: 8px 16px 4px; font-size: 12px;
   font-weight: 500; color: var(--cc-soft); }
-.comfy-capsule .cc-scroll { flex: 1; min-height: 0; overflow-y: auto; padding-bottom: 12px; }
+.comfy-capsule .cc-scroll { flex: 0 1 auto; min-height: 120px; overflow-y: auto; padding-bottom: 12px; }
 .comfy-capsule .cc-list { margin: 0; padding: 0 8px; list-style: none; }
 .comfy-capsule .cc-row { display: flex; align-items: center; gap: 2px; padding: 5px 4px 5px 8px; border-radius: 8px; }
 .comfy-capsule .cc-row:hover, .comfy-capsule .cc-row:focus-within { background: var(--content-hover-bg, rgba(128,128,128,.15)); }
@@ -23,6 +24,7 @@ const CSS_TEXT = `
 .comfy-capsule .cc-where { overflow: hidden; color: var(--cc-soft); font-size: 12px; text-overflow: ellipsis; white-space: nowrap; }
 .comfy-capsule .cc-problem { color: var(--cc-bad); font-size: 12px; }
 .comfy-capsule .cc-note { margin: 0; padding: 2px 16px 6px; color: var(--cc-soft); font-size: 13px; }
+.comfy-capsule .cc-flush { padding: 0; }
 .comfy-capsule .cc-icon { flex: none; display: inline-grid; place-items: center; width: 28px; height: 28px; padding: 0;
   border: 0; border-radius: 6px; background: transparent; color: var(--cc-soft); cursor: pointer; }
 .comfy-capsule .cc-icon:hover { background: var(--comfy-input-bg); color: var(--fg-color); }
@@ -31,6 +33,8 @@ const CSS_TEXT = `
 .comfy-capsule .cc-empty > .pi { font-size: 28px; color: var(--cc-soft); }
 .comfy-capsule .cc-empty b { font-weight: 600; }
 .comfy-capsule .cc-empty p { margin: 0; color: var(--cc-soft); font-size: 13px; }
+.comfy-capsule .cc-empty .cc-step { display: grid; grid-template-columns: 20px 1fr; gap: 8px; justify-self: stretch;
+  align-items: baseline; margin-top: 8px; text-align: left; }
 .comfy-capsule .cc-foot { flex: none; max-height: 70%; overflow-y: auto; display: grid; gap: 10px; padding: 12px 16px 16px;
   border-top: 1px solid var(--cc-line); }
 .comfy-capsule .cc-foot label { display: grid; gap: 4px; font-size: 12px; color: var(--cc-soft); }
@@ -42,7 +46,6 @@ const CSS_TEXT = `
 .comfy-capsule .cc-main:hover { filter: brightness(1.1); }
 .comfy-capsule .cc-plain { background: var(--comfy-input-bg); color: var(--fg-color); }
 .comfy-capsule .cc-plain:hover { background: var(--content-hover-bg, rgba(128,128,128,.3)); }
-.comfy-capsule .cc-buttons { display: flex; gap: 8px; } .comfy-capsule .cc-buttons > * { flex: 1; }
 .comfy-capsule .cc-phases { display: grid; gap: 6px; margin: 0; padding: 0; list-style: none; font-size: 13px; }
 .comfy-capsule .cc-phase { display: grid; grid-template-columns: 18px auto minmax(0, 1fr); gap: 6px; align-items: baseline; }
 .comfy-capsule .cc-phase .cc-where { text-align: right; }
@@ -53,11 +56,16 @@ const CSS_TEXT = `
 .comfy-capsule .cc-box.cc-failed { box-shadow: inset 3px 0 var(--cc-bad); }
 .comfy-capsule .cc-box .cc-title { display: flex; gap: 8px; align-items: center; font-weight: 600; }
 .comfy-capsule .cc-box p { margin: 0; font-size: 13px; overflow-wrap: anywhere; }
+.comfy-capsule .cc-box .cc-title .cc-icon { margin: -4px -6px -4px auto; }
+.comfy-capsule .cc-box .cc-title .cc-icon:hover { background: var(--content-hover-bg, rgba(128,128,128,.3)); }
 .comfy-capsule .cc-good { color: var(--cc-accent); } .comfy-capsule .cc-bad { color: var(--cc-bad); }
 .comfy-capsule .cc-copy { display: flex; align-items: flex-start; gap: 4px; padding: 6px 4px 6px 10px; border-radius: 8px;
   background: var(--comfy-input-bg); }
 .comfy-capsule .cc-copy code { flex: 1; min-width: 0; padding-top: 4px; font-size: 12px; overflow-wrap: anywhere; user-select: text; }
 .comfy-capsule .cc-findings { display: grid; gap: 8px; margin: 0; padding: 6px 0 0; list-style: none; font-size: 13px; }
+.comfy-capsule .cc-findings li { display: grid; grid-template-columns: 16px minmax(0, 1fr); gap: 2px 6px; align-items: baseline; }
+.comfy-capsule .cc-findings .cc-note { grid-column: 2; }
+.comfy-capsule .cc-findings .pi { font-size: 13px; }
 .comfy-capsule summary { cursor: pointer; font-size: 13px; }
 @media (prefers-reduced-motion: reduce) { .comfy-capsule .cc-bar > div { transition: none; } }
 `;
