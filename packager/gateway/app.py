@@ -1,0 +1,78 @@
+"""The web application: routes behind the guards, every error a problem document, every request logged."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+
+from aiohttp import web
+
+from ..contract import openapi
+from .auth import Handler, guard
+from .problems import Problem
+from .routes import DOCUMENT, SERVICE, routes
+from .service import Service
+
+log = logging.getLogger(__name__)
+
+_BY_STATUS = {
+    404: Problem("not-found", "There is nothing at this address.", "GET /openapi.json lists what there is."),
+    405: Problem("method-not-allowed", "This address does not take this method."),
+    413: Problem("body-too-large", "The body is larger than this gateway takes."),
+}
+_QUIET = frozenset({"/livez", "/readyz"})
+
+
+def build_app(service: Service) -> web.Application:
+    """The application that serves `service`."""
+    app = web.Application(middlewares=[_problems, guard(service.settings)], client_max_size=service.settings.body_limit)
+    app[SERVICE] = service
+    served = list(service.workflows.values())
+    document = openapi(
+        [each.contract for each in served],
+        title=served[0].contract.title or served[0].name if len(served) == 1 else "Comfy Capsule",
+        version="-".join(each.id for each in served),
+        keys=bool(service.settings.keys),
+    )
+    app[DOCUMENT] = json.dumps(document, ensure_ascii=False).encode()
+    app.add_routes(routes)
+    return app
+
+
+@web.middleware
+async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    began = time.perf_counter()
+    try:
+        response = await handler(request)
+    except Problem as problem:
+        response = problem_response(problem)
+    except web.HTTPException as error:
+        response = problem_response(_of_status(error))
+    except (ConnectionResetError, BrokenPipeError):
+        raise  # the client is gone; there is nobody to answer
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        response = problem_response(Problem("internal", "The gateway failed; its log says how."))
+    if request.path not in _QUIET:
+        milliseconds = (time.perf_counter() - began) * 1000
+        log.info("%s %s %d %.1f ms", request.method, request.path, response.status, milliseconds)
+    return response
+
+
+def problem_response(problem: Problem) -> web.Response:
+    """The answer that tells `problem`."""
+    return web.Response(
+        text=json.dumps(problem.document(), ensure_ascii=False),
+        status=problem.status,
+        headers=problem.headers,
+        content_type="application/problem+json",
+    )
+
+
+def _of_status(error: web.HTTPException) -> Problem:
+    problem = _BY_STATUS.get(error.status)
+    if problem is None:
+        return Problem("bad-request" if error.status < 500 else "internal", error.reason)
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    return Problem(problem.code, problem.message, problem.cure, headers=headers)

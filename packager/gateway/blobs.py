@@ -1,0 +1,84 @@
+"""The `OutputStore` in a local folder: bytes by their sha256, each written whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterable, Iterator
+from pathlib import Path
+
+from .problems import Problem
+
+_CHUNK = 1024 * 1024
+
+
+class LocalOutputs:
+    """``FOLDER/ab/abcd…``; equal bytes are kept once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._incoming = folder / "incoming"
+        self._incoming.mkdir(parents=True, exist_ok=True)
+        for left in self._incoming.iterdir():  # of a process that was killed while it wrote
+            left.unlink(missing_ok=True)
+
+    def path(self, sha256: str) -> Path:
+        return self._folder / sha256[:2] / sha256
+
+    async def put_stream(self, chunks: AsyncIterator[bytes], *, limit: int = 0) -> tuple[str, int]:
+        temporary = self._incoming / secrets.token_hex(16)
+        digest, size = hashlib.sha256(), 0
+        try:
+            with temporary.open("wb") as file:
+                async for chunk in chunks:
+                    size += len(chunk)
+                    if limit and size > limit:
+                        raise Problem("body-too-large", f"More than {limit} bytes were sent.", "Send a smaller file.")
+                    digest.update(chunk)
+                    if size > _CHUNK:  # a small file is not worth the way to another thread
+                        await asyncio.to_thread(file.write, chunk)
+                    else:
+                        file.write(chunk)
+            self._keep(temporary, digest.hexdigest())
+        finally:
+            temporary.unlink(missing_ok=True)
+        return digest.hexdigest(), size
+
+    async def put_file(self, path: Path) -> tuple[str, int]:
+        if path.stat().st_size <= _CHUNK:
+            return self._write([path.read_bytes()])
+        return await asyncio.to_thread(lambda: self._write(_chunks(path)))
+
+    async def put_bytes(self, data: bytes) -> tuple[str, int]:
+        if len(data) <= _CHUNK:
+            return self._write([data])
+        return await asyncio.to_thread(self._write, [data])
+
+    def _write(self, chunks: Iterable[bytes]) -> tuple[str, int]:
+        """Copied, never linked: a node that writes over its own file must not change what was kept."""
+        temporary = self._incoming / secrets.token_hex(16)
+        digest, size = hashlib.sha256(), 0
+        try:
+            with temporary.open("wb") as file:
+                for chunk in chunks:
+                    digest.update(chunk)
+                    size += len(chunk)
+                    file.write(chunk)
+            self._keep(temporary, digest.hexdigest())
+        finally:
+            temporary.unlink(missing_ok=True)
+        return digest.hexdigest(), size
+
+    def _keep(self, temporary: Path, sha256: str) -> None:
+        kept = self.path(sha256)
+        if not kept.exists():
+            kept.parent.mkdir(exist_ok=True)
+            os.replace(temporary, kept)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk

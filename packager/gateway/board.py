@@ -1,0 +1,101 @@
+"""News of executions inside this process: who waits for one is woken, who watches one sees its progress."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from .models import Execution
+
+_KEPT_EVENTS = 256  # of one execution, for who comes back with Last-Event-ID
+_KEPT_ENDED = 256  # executions whose events stay readable after their end
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened: `name` is ``state``, ``progress`` or ``end``; `number` counts from 1."""
+
+    number: int
+    name: str
+    data: dict[str, Any]
+
+
+@dataclass
+class _Topic:
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=_KEPT_EVENTS))
+    last: int = 0
+    progress: dict[str, Any] = field(default_factory=dict)
+    result: Execution | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Board:
+    """What is told here is only news; the truth is in the store."""
+
+    def __init__(self) -> None:
+        self._topics: OrderedDict[str, _Topic] = OrderedDict()
+        self.work = asyncio.Event()  # set when something was queued
+
+    def _topic(self, id: str) -> _Topic:
+        topic = self._topics.get(id)
+        if topic is None:
+            topic = self._topics[id] = _Topic()
+        return topic
+
+    def end(self, execution: Execution) -> None:
+        """The last event: the execution as it ended."""
+        topic = self._topic(execution.id)
+        topic.result = execution
+        self.tell(execution.id, "end", {"state": execution.state})
+        self._topics.move_to_end(execution.id)
+        self._forget()
+
+    def tell(self, id: str, name: str, data: dict[str, Any]) -> None:
+        """Add an event."""
+        topic = self._topic(id)
+        topic.last += 1
+        topic.events.append(Event(topic.last, name, data))
+        if name == "progress":
+            topic.progress = data
+        topic.changed.set()
+        topic.changed = asyncio.Event()
+
+    def progress(self, id: str) -> dict[str, Any]:
+        """The latest progress; empty when there is none."""
+        topic = self._topics.get(id)
+        return topic.progress if topic else {}
+
+    async def ended(self, id: str, timeout: float) -> Execution | None:
+        """The execution once it has ended here; None after `timeout` seconds."""
+        topic = self._topic(id)
+        try:
+            async with asyncio.timeout(timeout):
+                while topic.result is None:
+                    await topic.changed.wait()
+        except TimeoutError:
+            return None
+        return topic.result
+
+    async def events(self, id: str, after: int, poll: float) -> AsyncIterator[Event | None]:
+        """The events after number `after`, to the end; None each `poll` seconds without one."""
+        topic = self._topic(id)
+        while True:
+            changed = topic.changed
+            for event in [event for event in topic.events if event.number > after]:
+                after = event.number
+                yield event
+            if topic.result:
+                return
+            try:
+                async with asyncio.timeout(poll):
+                    await changed.wait()
+            except TimeoutError:
+                yield None
+
+    def _forget(self) -> None:
+        ended = [id for id, topic in self._topics.items() if topic.result]
+        for id in ended[: max(0, len(ended) - _KEPT_ENDED)]:
+            del self._topics[id]

@@ -1,0 +1,162 @@
+"""Reading requests: bodies within their limits, and the headers that steer a run."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiohttp import BodyPartReader, web
+from multidict import CIMultiDictProxy
+
+from .media import safe_filename
+from .models import StoredFile
+from .outputs import media_type
+from .problems import Problem
+from .service import Service
+from .workflow import Workflow
+
+_CHUNK = 1 << 16
+_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?(?=$|[,;\s])", re.IGNORECASE)
+_ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?=$|[,;\s])", re.IGNORECASE)
+
+
+async def parameters_of(request: web.Request, service: Service, workflow: Workflow, owner: str) -> object:
+    """The parameters in a JSON or multipart body; an empty body is an empty object.
+
+    In multipart, the part ``parameters`` is JSON and every other part is the file of the parameter it is named by.
+
+    Raises:
+        Problem: ``invalid-json``, ``body-too-large``, ``unsupported-media-type``, ``invalid-parameters``.
+    """
+    kind = request.content_type.lower()
+    if kind == "multipart/form-data":
+        return await _multipart(request, service, workflow, owner)
+    if not request.can_read_body:
+        return {}
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise Problem(
+            "unsupported-media-type",
+            f"A body of type {kind!r} is not understood.",
+            "Send application/json or multipart/form-data.",
+        )
+    return parse_json(await request.read())
+
+
+async def _multipart(request: web.Request, service: Service, workflow: Workflow, owner: str) -> object:
+    parameters: dict[str, Any] = {}
+    try:
+        async for part in await request.multipart():
+            if not isinstance(part, BodyPartReader) or not part.name:
+                raise Problem("bad-request", "A part of the body has no name.", "Name each part by its parameter.")
+            if part.name == "parameters" and not part.filename:
+                data = b"".join([chunk async for chunk in _limited(part, service.settings.body_limit)])
+                given = parse_json(data)
+                if not isinstance(given, dict):
+                    return given
+                parameters |= given
+            elif part.name in workflow.media:
+                stored = await keep_part(part, service, owner)
+                parameters[part.name] = {"file": stored.id}
+            else:
+                text = b"".join([chunk async for chunk in _limited(part, service.settings.body_limit)])
+                parameters[part.name] = _field(workflow, part.name, text)
+    except ValueError as error:  # aiohttp's word for a broken multipart body
+        raise Problem("bad-request", f"The multipart body cannot be read: {error}.") from error
+    return parameters
+
+
+def _field(workflow: Workflow, name: str, data: bytes) -> Any:
+    """A plain form field: a text where the contract wants one, JSON elsewhere (``20``, ``true``, ``["a"]``)."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise Problem("bad-request", f"The field {name!r} is not UTF-8.") from error
+    kind = next((each.type for each in workflow.contract.inputs if each.name == name), "string")
+    if kind in ("string", "color"):
+        return text
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except ValueError:
+        return text  # the contract says what is wrong with it, or that it is a choice
+
+
+async def keep_part(part: BodyPartReader, service: Service, owner: str) -> StoredFile:
+    """Store the file of a multipart body."""
+    sha256, size = await service.outputs.put_stream(_limited(part, service.settings.file_limit))
+    filename = safe_filename(part.filename or "") or "file"
+    return await service.store.add_file(owner, filename, _type_of(part.headers, filename), size, sha256)
+
+
+async def keep_body(request: web.Request, service: Service, owner: str) -> StoredFile:
+    """Store an upload: a multipart body with one file, or the bare bytes with ``?filename=``."""
+    if request.content_type.lower() == "multipart/form-data":
+        stored: StoredFile | None = None
+        try:
+            async for part in await request.multipart():
+                if stored is not None or not isinstance(part, BodyPartReader):
+                    raise Problem("bad-request", "More than one file was sent.", "Send one file a request.")
+                stored = await keep_part(part, service, owner)
+        except ValueError as error:
+            raise Problem("bad-request", f"The multipart body cannot be read: {error}.") from error
+        if stored is None:
+            raise Problem("bad-request", "No file was sent.", "Send it as a part of its own, or as the whole body.")
+        return stored
+    limit = service.settings.file_limit
+    sha256, size = await service.outputs.put_stream(request.content.iter_chunked(_CHUNK), limit=limit)
+    filename = safe_filename(request.query.get("filename", "")) or "file"
+    return await service.store.add_file(owner, filename, _type_of(request.headers, filename), size, sha256)
+
+
+def parse_json(data: bytes) -> object:
+    """The JSON in `data`. Raises Problem ``invalid-json``; NaN and Infinity are no JSON."""
+    try:
+        return json.loads(data, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise Problem("invalid-json", f"The body is no JSON: {error}.") from error
+
+
+def wait_of(request: web.Request, service: Service) -> float:
+    """How many seconds the request wants to wait (RFC 7240): ``Prefer: wait=N`` or ``respond-async``."""
+    prefer = ", ".join(request.headers.getall("Prefer", []))
+    if _ASYNC.search(prefer):
+        return 0
+    if (found := _WAIT.search(prefer)) is not None:
+        return min(float(found.group(1)), service.settings.wait_most)
+    return service.settings.wait
+
+
+def idempotency_key(request: web.Request) -> str:
+    """The key, or an empty text. Raises Problem ``invalid-header``."""
+    key = request.headers.get("Idempotency-Key", "")
+    if len(key) > 255 or not key.isprintable():
+        raise Problem("invalid-header", "The Idempotency-Key is longer than 255 characters or not printable.")
+    return key
+
+
+def flag(request: web.Request, name: str) -> bool:
+    """A query parameter that is ``true`` or ``false``. Raises Problem ``invalid-query``."""
+    value = request.query.get(name, "false").lower()
+    if value not in ("true", "false", "1", "0", ""):
+        raise Problem("invalid-query", f"{name} is {value!r}.", f"Say {name}=true or {name}=false.")
+    return value in ("true", "1", "")
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON number")
+
+
+async def _limited(part: BodyPartReader, limit: int) -> AsyncIterator[bytes]:
+    size = 0
+    while chunk := await part.read_chunk(_CHUNK):
+        size += len(chunk)
+        if size > limit:
+            raise Problem("body-too-large", f"A part of the body has more than {limit} bytes.", "Send a smaller one.")
+        yield chunk
+
+
+def _type_of(headers: CIMultiDictProxy[str], filename: str) -> str:
+    said = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    plain = bool(re.fullmatch(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,60}", said))
+    return said if plain and said not in ("application/octet-stream", "multipart/form-data") else media_type(filename)

@@ -1,0 +1,94 @@
+"""What the gateway needs from a store of executions and from a store of bytes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from .models import Execution, Item, NewExecution, State, StoredFile
+
+
+class ExecutionStore(Protocol):
+    """Executions and uploads, kept beyond the life of a process; several gateways may share one.
+
+    Work is claimed with a lease. A claim's `token` fences it: once a newer claim exists, nothing that the older one
+    writes is kept, and the method answers False.
+    """
+
+    async def add(self, new: NewExecution, *, bound: int) -> tuple[Execution, bool]:
+        """Store it as queued; the second value is False when the idempotency key had already made it.
+
+        Raises:
+            Problem: ``queue-full`` when `bound` executions are waiting, ``idempotency-conflict``.
+        """
+
+    async def get(self, id: str, owner: str | None = None) -> Execution | None:
+        """The execution, if it is there and (unless `owner` is None) belongs to `owner`."""
+
+    async def list(
+        self, owner: str | None, *, workflow: str = "", state: str = "", limit: int = 50, before: str = ""
+    ) -> Sequence[Execution]:
+        """The newest first; `before` is the id of the last one of the page before."""
+
+    async def claim(self, worker: str, workflows: Sequence[str], lease: float) -> Execution | None:
+        """The oldest queued execution of `workflows`, now running under `worker` for `lease` seconds."""
+
+    async def renew(self, claims: Mapping[str, int], lease: float) -> Mapping[str, bool]:
+        """Extend the leases of `claims` (id → token). The claims still ours → whether a cancel was asked for."""
+
+    async def mark_submitted(self, id: str, token: int) -> bool:
+        """ComfyUI has accepted the prompt."""
+
+    async def requeue(self, id: str, token: int) -> bool:
+        """Put a running execution back into the queue, with a new prompt id."""
+
+    async def finish(
+        self,
+        id: str,
+        token: int,
+        state: State,
+        *,
+        outputs: Mapping[str, Sequence[Item]] | None = None,
+        problem: Mapping[str, Any] | None = None,
+    ) -> Execution | None:
+        """End a running execution; None when the claim is no longer ours."""
+
+    async def request_cancel(self, id: str) -> Execution | None:
+        """A queued one is cancelled at once; of a running one the worker is asked."""
+
+    async def adopt(self, worker: str, lease: float, *, own: bool) -> Sequence[Execution]:
+        """Claim again every running execution whose lease has lapsed; with `own`, also those that `worker` held
+        in an earlier life."""
+
+    async def waiting(self) -> int:
+        """How many executions are queued."""
+
+    async def add_file(self, owner: str, filename: str, type: str, size: int, sha256: str) -> StoredFile:
+        """Store an upload; the same bytes, name and type from the same owner give the same id."""
+
+    async def get_file(self, id: str, owner: str | None = None) -> StoredFile | None:
+        """The upload, if it is there and (unless `owner` is None) belongs to `owner`."""
+
+    async def close(self) -> None:
+        """Let go of files and connections."""
+
+
+class OutputStore(Protocol):
+    """Bytes by their sha256, kept beyond the life of a process."""
+
+    async def put_stream(self, chunks: AsyncIterator[bytes], *, limit: int = 0) -> tuple[str, int]:
+        """Keep the bytes; their sha256 (hex) and size.
+
+        Raises:
+            Problem: ``body-too-large`` when `limit` (bytes, 0: none) is passed.
+        """
+
+    async def put_file(self, path: Path) -> tuple[str, int]:
+        """Keep a copy of the file's bytes; their sha256 (hex) and size."""
+
+    async def put_bytes(self, data: bytes) -> tuple[str, int]:
+        """Keep the bytes; their sha256 (hex) and size."""
+
+    def path(self, sha256: str) -> Path:
+        """The local file that holds the bytes; it may be missing."""

@@ -1,0 +1,38 @@
+"""The gateway's log: one JSON object a line on standard error, with the execution it is about."""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+#: The id of the execution that the running task works on.
+EXECUTION: ContextVar[str] = ContextVar("capsule_execution", default="")
+
+
+class JsonLines(logging.Formatter):
+    """Parameter values are never put into messages; so they are never here."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name.rpartition(".")[2],
+            "message": record.getMessage(),
+        }
+        if execution := getattr(record, "execution", EXECUTION.get()):
+            line["execution"] = execution
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def log_to_stderr() -> None:
+    """Send this package's log there; other loggers are left as they are."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logger = logging.getLogger(__package__)
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

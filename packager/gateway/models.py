@@ -1,0 +1,77 @@
+"""What the gateway keeps and tells: executions, their outputs, uploaded files."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+State = Literal["queued", "running", "succeeded", "failed", "cancelled", "lost"]
+ENDED: frozenset[State] = frozenset({"succeeded", "failed", "cancelled", "lost"})
+
+
+class Frozen(BaseModel):
+    """The base of the gateway's models: immutable, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Item(Frozen):
+    """One piece of one named output: a file (`sha256` set) or a value given inline (`value` set)."""
+
+    kind: Literal["file", "text", "json"]
+    filename: str = ""
+    type: str = ""  # media type
+    size: int = 0  # bytes
+    sha256: str = ""
+    value: Any = None
+
+
+class Execution(Frozen):
+    """One run of a workflow. Times are seconds since the epoch, 0 when not yet."""
+
+    id: str
+    workflow: str
+    capsule: str  # the capsule's digest
+    owner: str  # the name of the API key that made it
+    state: State
+    prompt_id: str  # ours, stored before it is submitted to ComfyUI
+    parameters: dict[str, Any]  # as bound: drawn seeds inside, media as ``{"file": ID}``
+    created: float
+    started: float = 0
+    finished: float = 0
+    attempts: int = 0
+    submitted: bool = False  # whether ComfyUI accepted it in this attempt
+    cancel_requested: bool = False
+    worker: str = ""
+    token: int = 0  # fencing: rises with each claim; an older claim can no longer write
+    outputs: dict[str, list[Item]] = {}
+    problem: dict[str, Any] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in ENDED
+
+
+class NewExecution(Frozen):
+    """What a request asks for, before it is stored."""
+
+    workflow: str
+    capsule: str
+    owner: str
+    parameters: dict[str, Any]
+    idempotency_key: str = ""
+    body_digest: str = ""  # sha256 of the request's parameters, compared when the key is used again
+
+
+class StoredFile(Frozen):
+    """One uploaded file; its bytes are the blob `sha256`."""
+
+    id: str
+    owner: str
+    filename: str
+    type: str
+    size: int
+    sha256: str
+    created: float

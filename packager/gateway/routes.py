@@ -1,0 +1,221 @@
+"""The routes: each reads a request, asks the service, and answers."""
+
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import quote
+
+from aiohttp import web
+
+from ..contract import parameters_schema
+from . import body
+from .auth import OWNER
+from .models import Execution
+from .page import page
+from .present import execution_document, file_document, place_of, problem_of
+from .problems import Problem
+from .service import Service
+
+SERVICE = web.AppKey("service", Service)
+DOCUMENT = web.AppKey("document", bytes)  # openapi.json
+_MOST_LISTED = 200
+_SILENCE = 15.0  # seconds after which an event stream says that it still lives
+
+routes = web.RouteTableDef()
+
+
+@routes.post("/workflows/{name}")
+async def run(request: web.Request) -> web.StreamResponse:
+    service, owner = request.app[SERVICE], request[OWNER]
+    inline, seconds = body.flag(request, "inline"), body.wait_of(request, service)
+    key = body.idempotency_key(request)
+    workflow = service.workflow(request.match_info["name"])
+    parameters = await body.parameters_of(request, service, workflow, owner)
+    execution, _ = await service.run(workflow.name, parameters, owner, key)
+    execution = await service.wait(execution, seconds)
+    if execution.ended and execution.state != "succeeded":
+        raise problem_of(execution)
+    document = await execution_document(service, execution, inline=inline)
+    headers = {"Location": place_of(execution)}
+    if not execution.ended:
+        headers["Retry-After"] = "1"
+    return _json(document, status=200 if execution.ended else 202, headers=headers)
+
+
+@routes.get("/executions")
+async def executions(request: web.Request) -> web.StreamResponse:
+    service = request.app[SERVICE]
+    query = request.query
+    try:
+        limit = min(max(int(query.get("limit", "50")), 1), _MOST_LISTED)
+    except ValueError as error:
+        raise Problem("invalid-query", "limit is no whole number.") from error
+    found = await service.store.list(
+        request[OWNER],
+        workflow=query.get("workflow", ""),
+        state=query.get("state", ""),
+        limit=limit,
+        before=query.get("before", ""),
+    )
+    return _json({"executions": [await execution_document(service, each) for each in found]})
+
+
+@routes.get("/executions/{id}")
+async def execution(request: web.Request) -> web.StreamResponse:
+    service = request.app[SERVICE]
+    found = await service.find(request.match_info["id"], request[OWNER])
+    if "Prefer" in request.headers:
+        found = await service.wait(found, body.wait_of(request, service))
+    return _json(await execution_document(service, found, inline=body.flag(request, "inline")))
+
+
+@routes.post("/executions/{id}/cancel")
+async def cancel(request: web.Request) -> web.StreamResponse:
+    service = request.app[SERVICE]
+    found = await service.cancel(request.match_info["id"], request[OWNER])
+    return _json(await execution_document(service, found), status=200 if found.ended else 202)
+
+
+@routes.get("/executions/{id}/events")
+async def events(request: web.Request) -> web.StreamResponse:
+    """Server-sent events: ``state``, ``progress``, ``end`` with the whole execution; resumable by Last-Event-ID."""
+    service = request.app[SERVICE]
+    found = await service.find(request.match_info["id"], request[OWNER])
+    last = request.headers.get("Last-Event-ID", "0")
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    )
+    await response.prepare(request)
+    if not found.ended:
+        silent = 0.0
+        async for event in service.board.events(found.id, int(last) if last.isdecimal() else 0, poll=1.0):
+            if event is None:
+                silent += 1.0
+                found = await service.store.get(found.id) or found
+                if found.ended:  # another gateway ran it
+                    break
+                if silent >= _SILENCE:
+                    silent = 0.0
+                    await response.write(b": still here\n\n")
+            elif event.name != "end":
+                await response.write(_event(event.number, event.name, event.data))
+        found = await service.store.get(found.id) or found
+    await response.write(_event(0, "end", await execution_document(service, found)))
+    await response.write_eof()
+    return response
+
+
+@routes.get("/executions/{id}/outputs/{output}/{index}")
+async def output(request: web.Request) -> web.StreamResponse:
+    service = request.app[SERVICE]
+    found = await service.find(request.match_info["id"], request[OWNER])
+    return await _output(service, found, request.match_info["output"], request.match_info["index"])
+
+
+async def _output(service: Service, found: Execution, name: str, index: str) -> web.StreamResponse:
+    items = found.outputs.get(name, [])
+    if not index.isdecimal() or len(index) > 6 or int(index) >= len(items):
+        raise Problem(
+            "unknown-output",
+            f"The execution, which is {found.state}, has no output {name!r} number {index}.",
+            f"There are: {', '.join(f'{each} ({len(found.outputs[each])})' for each in found.outputs) or 'none'}.",
+        )
+    item = items[int(index)]
+    if item.kind == "text":
+        return web.Response(text=str(item.value), headers=_SAFE)
+    if item.kind == "json":
+        return _json(item.value, headers=_SAFE)
+    return _file(service, item.sha256, item.type, item.filename)
+
+
+@routes.post("/files")
+async def upload(request: web.Request) -> web.StreamResponse:
+    stored = await body.keep_body(request, request.app[SERVICE], request[OWNER])
+    return _json(file_document(stored), status=201, headers={"Location": f"/files/{stored.id}"})
+
+
+@routes.get("/files/{id}")
+async def file(request: web.Request) -> web.StreamResponse:
+    service = request.app[SERVICE]
+    stored = await service.store.get_file(request.match_info["id"], request[OWNER])
+    if stored is None:
+        raise Problem("unknown-file", "There is no such upload.")
+    return _file(service, stored.sha256, stored.type, stored.filename)
+
+
+@routes.get("/workflows")
+async def workflows(request: web.Request) -> web.StreamResponse:
+    told = [
+        {
+            "name": each.name,
+            "title": each.contract.title,
+            "description": each.contract.description,
+            "capsule": each.digest,
+        }
+        for each in request.app[SERVICE].workflows.values()
+    ]
+    return _json({"workflows": told})
+
+
+@routes.get("/workflows/{name}/schema")
+async def schema(request: web.Request) -> web.StreamResponse:
+    return _json(parameters_schema(request.app[SERVICE].workflow(request.match_info["name"]).contract))
+
+
+@routes.get("/openapi.json")
+async def document(request: web.Request) -> web.StreamResponse:
+    return web.Response(body=request.app[DOCUMENT], content_type="application/json")
+
+
+@routes.get("/livez")
+async def livez(_: web.Request) -> web.StreamResponse:
+    return _json({"live": True})
+
+
+@routes.get("/readyz")
+async def readyz(request: web.Request) -> web.StreamResponse:
+    service = request.app[SERVICE]
+    if service.not_ready:
+        raise Problem("not-ready", service.not_ready, headers={"Retry-After": "1"})
+    return _json(await service.readiness())
+
+
+@routes.get("/")
+async def index(request: web.Request) -> web.StreamResponse:
+    return web.Response(
+        text=page(request.app[SERVICE], known=bool(request[OWNER])),
+        content_type="text/html",
+        headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'", **_SAFE},
+    )
+
+
+_SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-cache"}
+
+
+def _json(data: object, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return web.Response(text=text, status=status, headers=headers, content_type="application/json")
+
+
+def _file(service: Service, sha256: str, type: str, filename: str) -> web.StreamResponse:
+    """The bytes, with Range; never shown as a page of this origin, whatever they are."""
+    path = service.outputs.path(sha256)
+    if not path.is_file():
+        raise Problem(
+            "output-missing", f"The bytes of {filename!r} are gone from the gateway's state.", "Run it again."
+        )
+    shown = "inline" if type.startswith(("image/", "audio/", "video/")) and "svg" not in type else "attachment"
+    headers = {
+        "Content-Type": type,
+        "Content-Disposition": f"{shown}; filename*=UTF-8''{quote(filename, safe='')}",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:",  # RFC 9530
+        **_SAFE,
+    }
+    return web.FileResponse(path, headers=headers)
+
+
+def _event(number: int, name: str, data: object) -> bytes:
+    id = f"id: {number}\n" if number else ""
+    return f"{id}event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()

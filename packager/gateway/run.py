@@ -1,0 +1,151 @@
+"""One execution on one ComfyUI: submitted under our prompt id, followed to its end in queue and history."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from ..capsule import ApiGraph
+from ..comfy import ComfyClient, Event, GraphRefused
+from ..errors import CapsuleError
+from .board import Board
+from .models import Execution
+from .outputs import Collector
+from .problems import Problem
+from .supervise import Backend
+from .verdict import LAST, progress_of, refusal
+
+log = logging.getLogger(__name__)
+
+_POLL = 2.0  # seconds between looks at queue and history while the socket is silent
+_ENDED_POLL = 0.05  # once an event said that it ended
+_CANCEL_AGAIN = 1.0
+
+
+class Vanished(Exception):
+    """ComfyUI knows nothing of the prompt any more: it died, or never got it."""
+
+
+class Run:
+    """Follows one prompt. Events only wake it; what it believes is the queue and the history."""
+
+    def __init__(
+        self, execution: Execution, graph: ApiGraph, backend: Backend, board: Board, collector: Collector, grace: float
+    ) -> None:
+        self.execution = execution
+        self.graph = graph
+        self.collector = collector
+        self.cancelling = execution.cancel_requested
+        self.ignored_cancel = False
+        self._backend = backend
+        self._board = board
+        self._grace = grace
+        self._wake = asyncio.Event()
+        self._over = False
+
+    def event(self, event: Event) -> None:
+        """Something came over the socket about this prompt."""
+        if event.kind == "executed":
+            self.collector.executed(str(event.data.get("node")), event.data.get("output"))
+            self.collector.executed(str(event.data.get("display_node")), event.data.get("output"))
+        elif event.kind in LAST or (event.kind == "executing" and event.data.get("node") is None):
+            self._over = True
+            self._wake.set()
+        elif (progress := progress_of(event, self.graph)) is not None:
+            before = self._board.progress(self.execution.id)
+            if progress != before:
+                self._board.tell(self.execution.id, "progress", {**before, **progress})
+
+    def look(self) -> None:
+        """Look at queue and history now: the socket was cut, or is back."""
+        self._wake.set()
+
+    def cancel(self) -> None:
+        """Ask ComfyUI to stop it, again and again until it has."""
+        self.cancelling = True
+        self._wake.set()
+
+    async def submit(self, client_id: str) -> bool:
+        """Hand the graph to ComfyUI; False when the answer was lost, and only queue and history can tell.
+
+        Raises:
+            Problem: ``graph-refused``.
+        """
+        try:
+            await self._client().submit(self.graph, prompt_id=self.execution.prompt_id, client_id=client_id)
+        except GraphRefused as refused:
+            raise refusal(refused, self.graph) from refused
+        except CapsuleError as error:
+            if error.code == "comfyui-error":
+                raise Problem("comfyui-failed", error.message) from error
+            log.warning("The answer to the submission was lost: %s", error)
+            return False
+        return True
+
+    async def follow(self) -> Mapping[str, Any]:
+        """The history entry, once it is there.
+
+        Raises:
+            Vanished: it is neither in the queue nor in the history.
+        """
+        loop = asyncio.get_running_loop()
+        cancel_began = 0.0
+        while True:
+            await self._pause()
+            try:
+                if self.cancelling:
+                    cancel_began = cancel_began or loop.time()
+                    await self._stop()
+                    if loop.time() - cancel_began > self._grace and not self.ignored_cancel:
+                        self.ignored_cancel = True
+                        log.warning("ComfyUI ignores a cancel for %.0f s.", self._grace)
+                        await self._backend.replace()
+                entry = await self._entry()
+            except CapsuleError as error:
+                if error.code not in ("comfyui-unreachable", "comfyui-error"):
+                    raise
+                self._backend.lost()
+                await asyncio.sleep(_ENDED_POLL * 4)
+                await self._backend.up.wait()
+                continue
+            if entry is not None:
+                return entry
+
+    async def _pause(self) -> None:
+        seconds = _POLL
+        if self._over:
+            seconds = _ENDED_POLL
+        elif self.cancelling:
+            seconds = _CANCEL_AGAIN
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        self._wake.clear()
+
+    async def _entry(self) -> Mapping[str, Any] | None:
+        id = self.execution.prompt_id
+        client = self._client()
+        if (entry := await client.history(id)) is not None:
+            return entry
+        queue = await client.queue()
+        if id in queue.running or id in queue.pending:
+            return None
+        if (entry := await client.history(id)) is not None:  # it ended between the two questions
+            return entry
+        raise Vanished
+
+    async def _stop(self) -> None:
+        await self._client().delete_queued(self.execution.prompt_id)
+        await self._client().interrupt(self.execution.prompt_id)
+
+    async def abandon(self) -> None:
+        """Take it from ComfyUI without waiting; for a run that is given up."""
+        self.collector.drop()
+        with contextlib.suppress(CapsuleError):
+            await self._stop()
+
+    def _client(self) -> ComfyClient:
+        return self._backend.client

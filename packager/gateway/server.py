@@ -1,0 +1,185 @@
+"""Serving: everything is put together, listens, and is taken down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from aiohttp import web
+from filelock import FileLock, Timeout
+
+from ..capsule import Capsule
+from ..comfy import ComfyClient, is_comfyui
+from ..errors import BadInput, CapsuleError
+from ..progress import Progress, Report, silent
+from .app import build_app
+from .blobs import LocalOutputs
+from .board import Board
+from .log import log_to_stderr
+from .reap import reap_orphans
+from .service import Service
+from .settings import Settings
+from .store import SqlStore
+from .supervise import Attached, Backend, Supervised
+from .worker import Worker
+from .workflow import Workflow
+
+log = logging.getLogger(__name__)
+
+
+def serve_capsules(capsules: Sequence[Capsule], settings: Settings, report: Report = silent) -> None:
+    """Serve until SIGTERM or SIGINT, then let running executions end and return.
+
+    Args:
+        report: hears ``listening`` with the address, then ``ready``.
+
+    Raises:
+        BadInput: ``no-capsule``, ``same-name``, ``environments-differ``, ``no-comfyui``, ``comfyui-unreachable``,
+            ``not-comfyui``, ``port-taken``, ``bad-host``, ``state-in-use``, ``bad-state``.
+        CapsuleError: when ComfyUI's install cannot be started at all.
+    """
+    log_to_stderr()
+    workflows = load(capsules)
+    try:
+        settings.state.mkdir(parents=True, exist_ok=True)
+        with FileLock(settings.state / "lock", timeout=0):
+            asyncio.run(_serve(workflows, settings, report))
+    except Timeout as error:
+        raise BadInput(
+            "state-in-use",
+            f"Another gateway uses the state in {settings.state}.",
+            "Give this one a --state of its own.",
+        ) from error
+    except OSError as error:
+        raise BadInput(
+            "bad-state", f"The state folder {settings.state} cannot be used: {error}.", "Give --state."
+        ) from error
+
+
+def load(capsules: Sequence[Capsule]) -> dict[str, Workflow]:
+    """The workflows by name.
+
+    Raises:
+        BadInput: ``no-capsule``, ``same-name``, ``environments-differ``.
+    """
+    if not capsules:
+        raise BadInput("no-capsule", "There is no capsule to serve.")
+    workflows: dict[str, Workflow] = {}
+    for workflow in map(Workflow, capsules):
+        if workflow.name in workflows:
+            raise BadInput("same-name", f"Two of the capsules hold a workflow {workflow.name!r}.", "Serve them apart.")
+        workflows[workflow.name] = workflow
+    if len({workflow.environment for workflow in workflows.values()}) > 1:
+        raise BadInput(
+            "environments-differ",
+            "The capsules were made in different environments.",
+            "Serve them with a gateway each.",
+        )
+    return workflows
+
+
+async def _serve(workflows: dict[str, Workflow], settings: Settings, report: Report) -> None:
+    await _check_comfy(settings)
+    backend: Backend = Attached(settings.comfy) if settings.attached else Supervised(settings)
+    store = SqlStore(f"sqlite:///{settings.state / 'gateway.sqlite'}")
+    outputs, board = LocalOutputs(settings.state / "blobs"), Board()
+    worker = Worker("worker-0", backend, workflows, store, outputs, board, settings)
+    service = Service(settings, workflows, store, outputs, board, worker)
+    runner = web.AppRunner(build_app(service), access_log=None, handle_signals=False, shutdown_timeout=5)
+    stop = _stop_signal()
+    working: asyncio.Task[None] | None = None
+    reaping = asyncio.create_task(reap_orphans()) if os.getpid() == 1 else None
+    try:
+        await runner.setup()
+        address = await _listen(runner, settings)
+        log.info("listening on %s", address)
+        report(Progress(phase="listening", item=address))
+        working = asyncio.create_task(worker.run())
+        readying = asyncio.create_task(_tell_ready(worker, report))
+        await asyncio.wait({working, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        readying.cancel()
+        if not working.done():
+            await _drain(service, worker, settings)
+    finally:
+        await runner.cleanup()
+        if working is not None:
+            working.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await _unwrapped(working)
+        await backend.stop()
+        await store.close()
+        if reaping is not None:
+            reaping.cancel()
+
+
+async def _check_comfy(settings: Settings) -> None:
+    """What is wrong with ``--comfy`` is said before anything listens."""
+    if settings.attached:
+        async with ComfyClient(settings.comfy, timeout=10) as client:
+            await client.system_stats()
+    elif not is_comfyui(Path(settings.comfy).expanduser()):
+        raise BadInput(
+            "no-comfyui",
+            f"There is no ComfyUI in {settings.comfy}.",
+            "Give the folder that holds ComfyUI's main.py, or a URL.",
+        )
+
+
+async def _listen(runner: web.AppRunner, settings: Settings) -> str:
+    try:
+        await web.TCPSite(runner, settings.host, settings.port, reuse_address=os.name == "posix").start()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            message = f"Port {settings.port} on {settings.host} is already taken."
+            raise BadInput("port-taken", message, "Choose another with --port.") from error
+        raise BadInput(
+            "bad-host", f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}."
+        ) from error
+    host, port = runner.addresses[0][:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _tell_ready(worker: Worker, report: Report) -> None:
+    while worker.not_ready:
+        await asyncio.sleep(0.1)
+    log.info("ready")
+    report(Progress(phase="ready"))
+
+
+async def _drain(service: Service, worker: Worker, settings: Settings) -> None:
+    """Take nothing new; what runs may end. What does not in time is found again by the next gateway."""
+    log.info("stopping; %d executions still run", worker.busy)
+    service.draining = True
+    worker.drain()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(settings.drain):
+            while worker.busy:
+                await asyncio.sleep(0.05)
+    # Whoever waits for an answer has its chance to be sent.
+    await asyncio.sleep(0.1)
+
+
+async def _unwrapped(working: asyncio.Task[None]) -> None:
+    """A task group wraps what ended it; the reason itself is told."""
+    try:
+        await working
+    except BaseExceptionGroup as group:
+        raise next((each for each in group.exceptions if isinstance(each, CapsuleError)), group) from group
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except (NotImplementedError, RuntimeError):  # Windows; or not the main thread
+            with contextlib.suppress(ValueError):
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    return stop

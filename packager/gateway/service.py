@@ -1,0 +1,133 @@
+"""What the gateway does, without HTTP: run, find, wait for and cancel executions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from ..capsule import canonical_json, sha256_bytes
+from .board import Board
+from .interface import ExecutionStore, OutputStore
+from .media import Media
+from .models import Execution, NewExecution
+from .problems import Problem
+from .settings import Settings
+from .worker import Worker
+from .workflow import Workflow
+
+log = logging.getLogger(__name__)
+
+_LOOK = 1.0  # seconds between looks into the store for what another gateway has ended
+
+
+class Service:
+    """One gateway's workflows, its store and its worker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        workflows: Mapping[str, Workflow],
+        store: ExecutionStore,
+        outputs: OutputStore,
+        board: Board,
+        worker: Worker,
+    ) -> None:
+        self.settings = settings
+        self.workflows = workflows
+        self.store = store
+        self.outputs = outputs
+        self.board = board
+        self.media = Media(store, outputs, settings)
+        self._worker = worker
+        self.draining = False
+
+    @property
+    def not_ready(self) -> str:
+        """Why nothing can be run now; empty when it can."""
+        return "The gateway is stopping." if self.draining else self._worker.not_ready
+
+    def workflow(self, name: str) -> Workflow:
+        """Raises Problem ``unknown-workflow``."""
+        found = self.workflows.get(name)
+        if found is None:
+            raise Problem(
+                "unknown-workflow", f"No workflow {name!r} is served here.", f"There are: {', '.join(self.workflows)}."
+            )
+        return found
+
+    async def run(self, name: str, parameters: object, owner: str, key: str = "") -> tuple[Execution, bool]:
+        """Queue an execution; the second value is False when the idempotency key `key` had already made it.
+
+        Raises:
+            Problem: what is wrong with the parameters, the queue, or the gateway.
+        """
+        if self.draining:
+            raise Problem("draining", "The gateway is stopping.", "Try again.", headers={"Retry-After": "5"})
+        workflow = self.workflow(name)
+        taken = await self.media.take(workflow.contract, workflow.check(parameters), owner)
+        new = NewExecution(
+            workflow=name,
+            capsule=workflow.digest,
+            owner=owner,
+            parameters=workflow.complete(taken),
+            idempotency_key=key,
+            body_digest=sha256_bytes(canonical_json(taken)),
+        )
+        execution, made = await self.store.add(new, bound=self.settings.queue_bound)
+        if made:
+            log.info("queued %s", name, extra={"execution": execution.id})
+            if self.settings.log_parameters:
+                log.info("parameters %s", canonical_json(taken).decode(), extra={"execution": execution.id})
+            self.board.tell(execution.id, "state", {"state": "queued"})
+            self.board.work.set()
+        return execution, made
+
+    async def find(self, id: str, owner: str) -> Execution:
+        """Raises Problem ``unknown-execution``, also for one that belongs to another key."""
+        execution = await self.store.get(id, owner)
+        if execution is None:
+            raise Problem("unknown-execution", f"There is no execution {id!r}.")
+        return execution
+
+    async def wait(self, execution: Execution, seconds: float) -> Execution:
+        """The execution once it has ended, or as it is after `seconds`."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while not execution.ended and (left := end - loop.time()) > 0:
+            ended = await self.board.ended(execution.id, min(left, _LOOK))
+            if ended is not None:
+                return ended
+            execution = await self.store.get(execution.id) or execution
+        return execution
+
+    async def cancel(self, id: str, owner: str) -> Execution:
+        """Cancel it and see that it stops; still running in the answer when that takes longer than it may.
+
+        Raises:
+            Problem: ``unknown-execution``, ``already-finished``.
+        """
+        before = await self.find(id, owner)
+        now = await self.store.request_cancel(id)
+        if now is None or (before.ended and before.state != "cancelled"):
+            raise Problem("already-finished", f"The execution has already {before.state}.", state=before.state)
+        if now.state == "running":
+            self._worker.cancel(now.prompt_id)
+            now = await self.wait(now, self.settings.cancel_grace + 2)
+        if now.ended and now.state != "cancelled":
+            raise Problem(
+                "already-finished", f"The execution has {now.state} before it could be stopped.", state=now.state
+            )
+        if now.ended:
+            self.board.end(now)
+        return now
+
+    async def readiness(self) -> dict[str, Any]:
+        """What ``/readyz`` tells, beside its status."""
+        return {
+            "ready": not self.not_ready,
+            **({"reason": self.not_ready} if self.not_ready else {}),
+            "waiting": await self.store.waiting(),
+            "running": self._worker.busy,
+        }

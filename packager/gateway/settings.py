@@ -1,0 +1,134 @@
+"""How one gateway runs: arguments first, then ``COMFY_CAPSULE_*`` in the environment, then defaults."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..errors import BadInput
+
+_PREFIX = "COMFY_CAPSULE_"
+_HASHED = re.compile(r"^sha256:([0-9a-f]{64})$")
+_MIB = 1024 * 1024
+
+
+class Key(BaseModel):
+    """One API key: a name to own things by, and the sha256 (hex) of the key itself, which is kept nowhere."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    sha256: str
+
+
+class Settings(BaseModel):
+    """Everything a gateway can be told. Times are seconds, sizes bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    comfy: str  # the URL of a running ComfyUI, or the folder of one to start
+    python: str = ""  # the Python that starts it; empty: the install's own
+    arguments: tuple[str, ...] = ()  # further ones for a ComfyUI that is started, e.g. ``--cpu``
+    host: str = "127.0.0.1"
+    port: int = Field(default=8288, ge=0, le=65535)  # 0: any free one
+    state: Path
+    keys: tuple[Key, ...] = ()
+    insecure: bool = False  # listen beyond loopback without a key
+    hosts: tuple[str, ...] = ()  # further host names that requests may be sent to
+
+    wait: float = Field(default=30, ge=0)  # how long a run waits for its result when the request does not say
+    wait_most: float = Field(default=300, ge=0)
+    deadline: float = Field(default=3600, gt=0)  # of one execution, from its start
+    boot: float = Field(default=600, gt=0)  # how long ComfyUI may take to start
+    cancel_grace: float = Field(default=15, gt=0)  # then a ComfyUI of ours that ignores a cancel is replaced
+    drain: float = Field(default=30, ge=0)  # how long running executions may take after SIGTERM
+    lease: float = Field(default=15, gt=0)
+    lanes: int = Field(default=2, ge=1, le=8)  # prompts handed to one ComfyUI at a time: it runs one, the next waits
+
+    queue_bound: int = Field(default=2000, ge=1)
+    body_limit: int = Field(default=64 * _MIB, ge=1024)  # of a JSON body
+    file_limit: int = Field(default=512 * _MIB, ge=1024)  # of one uploaded file, and of a multipart body
+    pixel_limit: int = Field(default=178_956_970, ge=1)  # of one picture; Pillow's own limit
+    inline_limit: int = Field(default=8 * _MIB, ge=0)  # larger outputs are not inlined, only linked
+    log_parameters: bool = False
+
+    @property
+    def attached(self) -> bool:
+        """Whether ComfyUI is somebody else's and only reached by URL."""
+        return self.comfy.startswith(("http://", "https://"))
+
+
+def read_settings(
+    environment: Mapping[str, str] | None = None, key_file: Path | None = None, **arguments: Any
+) -> Settings:
+    """Settings from `arguments` (those that are not None), then the environment, then defaults.
+
+    Raises:
+        BadInput: ``bad-setting`` naming the setting, ``bad-key-file``, ``no-key`` when it would listen beyond
+            loopback without a key and `insecure` was not said.
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {"state": default_state(environment)}
+    for name in Settings.model_fields:
+        given = environment.get(_PREFIX + name.upper(), "")
+        if given and name != "keys":
+            values[name] = tuple(given.split()) if name in ("arguments", "hosts") else given
+    values |= {name: value for name, value in arguments.items() if value is not None}
+    lines = re.split(r"[,\n]", environment.get(_PREFIX + "API_KEYS", ""))
+    key_file = key_file or (
+        Path(environment[_PREFIX + "API_KEY_FILE"]) if environment.get(_PREFIX + "API_KEY_FILE") else None
+    )
+    if key_file:
+        try:
+            lines += key_file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput("bad-key-file", f"The key file {key_file} cannot be read: {error}.") from error
+    values["keys"] = (*values.get("keys", ()), *(key for line in lines if (key := read_key(line))))
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise BadInput("bad-setting", f"The setting {name!r} cannot be used: {first['msg']}.") from error
+    if not settings.keys and not settings.insecure and not is_loopback(settings.host):
+        raise BadInput(
+            "no-key",
+            f"Listening on {settings.host} without an API key would let everybody on the network run workflows.",
+            f"Give a key in {_PREFIX}API_KEYS or --api-key-file, listen on 127.0.0.1, or say --insecure.",
+        )
+    return settings
+
+
+def read_key(line: str) -> Key | None:
+    """One key from ``[NAME] KEY`` or ``[NAME] sha256:HEX``; None for an empty line or a ``#`` comment."""
+    words = line.split()
+    if not words or words[0].startswith("#"):
+        return None
+    if len(words) > 2:
+        raise BadInput("bad-key-file", "A line of the API keys has more than a name and a key.")
+    hashed = _HASHED.match(words[-1])
+    digest = hashed.group(1) if hashed else hashlib.sha256(words[-1].encode()).hexdigest()
+    return Key(name=words[0] if len(words) == 2 else f"key-{digest[:12]}", sha256=digest)
+
+
+def default_state(environment: Mapping[str, str]) -> Path:
+    """Where a gateway keeps its state when nobody says: the user's state folder."""
+    base = environment.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "comfy-capsule" / "gateway"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,232 @@
+"""The `ExecutionStore` in a SQL database through SQLAlchemy: SQLite by default."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, Update, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from .models import Execution, Item, NewExecution, State, StoredFile
+from .problems import Problem
+from .tables import executions as t
+from .tables import files as f
+from .tables import open_database
+
+_T = TypeVar("_T")
+_UNTOLD = ("seq", "lease_until", "idempotency_key", "body_digest")
+_COLUMNS = tuple(column for column in t.c if column.name not in _UNTOLD)
+
+
+class SqlStore:
+    """Every method is one transaction, run in the store's own thread so that a slow disk never stops the server."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = open_database(url)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+
+    async def _run(self, work: Callable[[Connection], _T]) -> _T:
+        def transaction() -> _T:
+            with self._engine.begin() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+
+    async def add(self, new: NewExecution, *, bound: int) -> tuple[Execution, bool]:
+        row: dict[str, Any] = {
+            **new.model_dump(exclude={"idempotency_key"}),
+            "idempotency_key": new.idempotency_key or None,
+            "id": secrets.token_urlsafe(18),
+            "state": "queued",
+            "prompt_id": str(uuid.uuid4()),  # ComfyUI takes only the canonical form
+            "created": time.time(),
+            "outputs": {},
+        }
+
+        def work(c: Connection) -> tuple[Execution, bool]:
+            if new.idempotency_key and (earlier := _by_key(c, new)):
+                return earlier, False
+            waiting = c.execute(select(func.count()).where(t.c.state == "queued")).scalar_one()
+            if waiting >= bound:
+                raise Problem(
+                    "queue-full",
+                    f"{waiting} executions are waiting, the most this gateway takes is {bound}.",
+                    "Try again later.",
+                    headers={"Retry-After": "5"},
+                )
+            c.execute(insert(t).values(row))
+            told = {name: value for name, value in row.items() if name not in _UNTOLD}
+            return Execution.model_validate(told), True
+
+        try:
+            return await self._run(work)
+        except IntegrityError:  # another gateway has just used the same idempotency key
+            return await self._run(lambda c: (_by_key(c, new) or _unreachable(), False))
+
+    async def get(self, id: str, owner: str | None = None) -> Execution | None:
+        query = select(*_COLUMNS).where(t.c.id == id)
+        if owner is not None:
+            query = query.where(t.c.owner == owner)
+        return await self._run(lambda c: _execution(c.execute(query).first()))
+
+    async def list(
+        self, owner: str | None, *, workflow: str = "", state: str = "", limit: int = 50, before: str = ""
+    ) -> Sequence[Execution]:
+        query = select(*_COLUMNS).order_by(t.c.seq.desc()).limit(limit)
+        if owner is not None:
+            query = query.where(t.c.owner == owner)
+        if workflow:
+            query = query.where(t.c.workflow == workflow)
+        if state:
+            query = query.where(t.c.state == state)
+        if before:
+            query = query.where(t.c.seq < select(t.c.seq).where(t.c.id == before).scalar_subquery())
+        return await self._run(lambda c: _executions(c.execute(query).all()))
+
+    async def claim(self, worker: str, workflows: Sequence[str], lease: float) -> Execution | None:
+        oldest = (
+            select(t.c.id)
+            .where(t.c.state == "queued", t.c.workflow.in_(workflows))
+            .order_by(t.c.seq)
+            .limit(1)
+            .with_for_update(skip_locked=True)  # SQLite has no row locks and needs none: one writer at a time
+        )
+
+        def work(c: Connection) -> Execution | None:
+            id = c.execute(oldest).scalar()
+            if id is None:
+                return None
+            now = time.time()
+            claimed = update(t).where(t.c.id == id, t.c.state == "queued").values(
+                state="running", worker=worker, token=t.c.token + 1, lease_until=now + lease,
+                started=now, attempts=t.c.attempts + 1, submitted=False,
+            )  # fmt: skip
+            return _execution(c.execute(claimed.returning(*_COLUMNS)).first())
+
+        return await self._run(work)
+
+    async def renew(self, claims: Mapping[str, int], lease: float) -> Mapping[str, bool]:
+        def work(c: Connection) -> dict[str, bool]:
+            kept = {}
+            for id, token in claims.items():
+                extended = _ours(id, token).values(lease_until=time.time() + lease).returning(t.c.cancel_requested)
+                if (row := c.execute(extended).first()) is not None:
+                    kept[id] = bool(row.cancel_requested)
+            return kept
+
+        return await self._run(work)
+
+    async def mark_submitted(self, id: str, token: int) -> bool:
+        return await self._run(lambda c: c.execute(_ours(id, token).values(submitted=True)).rowcount == 1)
+
+    async def requeue(self, id: str, token: int) -> bool:
+        again = _ours(id, token).values(
+            state="queued", prompt_id=str(uuid.uuid4()), submitted=False, worker="", lease_until=0.0
+        )
+        return await self._run(lambda c: c.execute(again).rowcount == 1)
+
+    async def finish(
+        self,
+        id: str,
+        token: int,
+        state: State,
+        *,
+        outputs: Mapping[str, Sequence[Item]] | None = None,
+        problem: Mapping[str, Any] | None = None,
+    ) -> Execution | None:
+        told = {name: [item.model_dump() for item in items] for name, items in (outputs or {}).items()}
+        ended = _ours(id, token).values(
+            state=state, finished=time.time(), outputs=told, problem=problem, lease_until=0.0
+        )
+        return await self._run(lambda c: _execution(c.execute(ended.returning(*_COLUMNS)).first()))
+
+    async def request_cancel(self, id: str) -> Execution | None:
+        def work(c: Connection) -> Execution | None:
+            now = time.time()
+            queued = update(t).where(t.c.id == id, t.c.state == "queued")
+            c.execute(queued.values(state="cancelled", finished=now, cancel_requested=True))
+            c.execute(update(t).where(t.c.id == id, t.c.state == "running").values(cancel_requested=True))
+            return _execution(c.execute(select(*_COLUMNS).where(t.c.id == id)).first())
+
+        return await self._run(work)
+
+    async def adopt(self, worker: str, lease: float, *, own: bool) -> Sequence[Execution]:
+        now = time.time()
+        left_behind = or_(t.c.lease_until < now, t.c.worker == worker) if own else t.c.lease_until < now
+        left = update(t).where(t.c.state == "running", left_behind).values(
+            worker=worker, token=t.c.token + 1, lease_until=now + lease
+        )  # fmt: skip
+        return await self._run(lambda c: _executions(c.execute(left.returning(*_COLUMNS)).all()))
+
+    async def waiting(self) -> int:
+        count = select(func.count()).where(t.c.state == "queued")
+        return await self._run(lambda c: int(c.execute(count).scalar_one()))
+
+    async def add_file(self, owner: str, filename: str, type: str, size: int, sha256: str) -> StoredFile:
+        same = select(f).where(f.c.owner == owner, f.c.sha256 == sha256, f.c.filename == filename, f.c.type == type)
+
+        def work(c: Connection) -> StoredFile:
+            if (row := c.execute(same).first()) is None:
+                values = {
+                    "id": secrets.token_urlsafe(18), "owner": owner, "filename": filename, "type": type,
+                    "size": size, "sha256": sha256, "created": time.time(),
+                }  # fmt: skip
+                c.execute(insert(f).values(values))
+                return StoredFile.model_validate(values)
+            return StoredFile.model_validate(row._asdict())
+
+        return await self._run(work)
+
+    async def get_file(self, id: str, owner: str | None = None) -> StoredFile | None:
+        query = select(f).where(f.c.id == id)
+        if owner is not None:
+            query = query.where(f.c.owner == owner)
+
+        def work(c: Connection) -> StoredFile | None:
+            row = c.execute(query).first()
+            return None if row is None else StoredFile.model_validate(row._asdict())
+
+        return await self._run(work)
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
+        self._thread.shutdown()
+
+
+def _ours(id: str, token: int) -> Update:
+    """The execution while the claim with this token still holds it."""
+    return update(t).where(t.c.id == id, t.c.token == token, t.c.state == "running")
+
+
+def _by_key(c: Connection, new: NewExecution) -> Execution | None:
+    query = select(*_COLUMNS, t.c.body_digest).where(
+        t.c.owner == new.owner, t.c.workflow == new.workflow, t.c.idempotency_key == new.idempotency_key
+    )
+    row = c.execute(query).first()
+    if row is None:
+        return None
+    if row.body_digest != new.body_digest:
+        raise Problem(
+            "idempotency-conflict",
+            f"The idempotency key {new.idempotency_key!r} was used for a request with other parameters.",
+            "Use a new key for a new request.",
+        )
+    return Execution.model_validate({name: value for name, value in row._asdict().items() if name != "body_digest"})
+
+
+def _execution(row: Row[Any] | None) -> Execution | None:
+    return None if row is None else Execution.model_validate(row._asdict())
+
+
+def _executions(rows: Sequence[Row[Any]]) -> list[Execution]:
+    return [Execution.model_validate(row._asdict()) for row in rows]
+
+
+def _unreachable() -> Execution:
+    raise AssertionError("the row that collided is gone")

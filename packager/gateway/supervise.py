@@ -1,0 +1,194 @@
+"""The ComfyUI behind a worker: somebody's, reached by URL, or our own, started, watched and restarted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Protocol
+
+from ..comfy import ComfyClient, ComfyProcess, find_install
+from ..errors import CapsuleError
+from .settings import Settings
+
+log = logging.getLogger(__name__)
+
+_PROBE = 1.0  # seconds between looks at a ComfyUI that does not answer
+_BACK_OFF = (0.5, 1, 2, 5, 10, 30)  # seconds before each next start, while none was stable in between
+_STABLE = 60.0  # seconds of life after which a death counts as the first one again
+
+
+class Backend(Protocol):
+    """One ComfyUI. `up` is set while it answers; `generation` rises each time it comes up again.
+
+    `reason` says in one sentence why it is not up.
+    """
+
+    up: asyncio.Event
+    generation: int
+    reason: str
+    own: bool
+
+    @property
+    def client(self) -> ComfyClient:
+        """The client of the ComfyUI that is, or last was, up."""
+
+    def folder(self, type: str) -> Path | None:
+        """Where its files of `type` (``output``, ``temp``) are, when they are ours to read."""
+
+    async def run(self) -> None:
+        """Watch it for ever."""
+
+    def lost(self) -> None:
+        """Its socket was cut: look whether it still answers."""
+
+    async def replace(self) -> bool:
+        """Kill it, so that a fresh one comes up; False when it is not ours to kill."""
+
+    async def stop(self) -> None:
+        """End what was started."""
+
+
+class Attached:
+    """Somebody's ComfyUI: only ever asked, its folders never touched."""
+
+    own = False
+
+    def __init__(self, url: str) -> None:
+        self.up = asyncio.Event()
+        self.generation = 0
+        self.reason = f"No answer yet from ComfyUI at {url}."
+        self.client = ComfyClient(url)
+        self._look = asyncio.Event()
+
+    def folder(self, type: str) -> Path | None:
+        return None
+
+    async def run(self) -> None:
+        while True:
+            self._look.clear()
+            try:
+                await self.client.system_stats()
+            except CapsuleError as error:
+                self.reason = str(error)
+                if self.up.is_set():
+                    log.warning("ComfyUI no longer answers: %s", error)
+                self.up.clear()
+                await asyncio.sleep(_PROBE)
+                continue
+            if not self.up.is_set():
+                self.generation += 1
+                self.reason = ""
+                self.up.set()
+            await self._look.wait()
+
+    def lost(self) -> None:
+        self._look.set()
+
+    async def replace(self) -> bool:
+        return False
+
+    async def stop(self) -> None:
+        await self.client.close()
+
+
+class Supervised:
+    """Our own ComfyUI: on loopback, a random port, with folders of its own below the state folder."""
+
+    own = True
+
+    def __init__(self, settings: Settings) -> None:
+        self.up = asyncio.Event()
+        self.generation = 0
+        self.reason = "ComfyUI is starting."
+        self._settings = settings
+        self._base = settings.state / "worker"
+        self._process: ComfyProcess | None = None
+        self._client: ComfyClient | None = None
+
+    @property
+    def client(self) -> ComfyClient:
+        if self._client is None:
+            raise CapsuleError("comfyui-unreachable", self.reason)
+        return self._client
+
+    def folder(self, type: str) -> Path | None:
+        if self._process is None:
+            return None
+        return {"output": self._process.output_dir, "temp": self._process.temp_dir}.get(type)
+
+    async def run(self) -> None:
+        self._end_orphan()
+        python = Path(self._settings.python) if self._settings.python else None
+        install = await asyncio.to_thread(find_install, Path(self._settings.comfy), python, self._settings.arguments)
+        loop = asyncio.get_running_loop()
+        deaths = 0
+        while True:
+            began = loop.time()
+            try:
+                shutil.rmtree(self._base / "output", ignore_errors=True)  # what was wanted of it has been copied
+                self._process = process = await ComfyProcess.start(
+                    install,
+                    input_dir=self._base / "input",
+                    output_dir=self._base / "output",
+                    temp_dir=self._base / "temp",
+                    user_dir=self._base / "user",
+                    on_line=lambda line: log.info("comfyui: %s", line),
+                )
+                self._remember(process)
+                await process.wait_ready(self._settings.boot)
+                self._client = ComfyClient(process.base_url)
+                self.generation += 1
+                self.reason = ""
+                self.up.set()
+                log.info("ComfyUI is up after %.1f s, process %d", loop.time() - began, process.pid)
+                status = await process.wait()
+                self.reason = f"ComfyUI died with status {status}; it is being started again."
+                await process.stop()  # what is left of its children
+            except CapsuleError as error:
+                self.reason = str(error)
+            self.up.clear()
+            log.error("%s", self.reason)
+            deaths = 1 if loop.time() - began > _STABLE else deaths + 1
+            await asyncio.sleep(_BACK_OFF[min(deaths, len(_BACK_OFF)) - 1])
+
+    def lost(self) -> None:
+        """Nothing to do: the end of the process is seen by itself."""
+
+    async def replace(self) -> bool:
+        if self._process is not None:
+            self.up.clear()
+            await self._process.stop(grace=2)
+        return True
+
+    async def stop(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+        if self._process is not None:
+            await self._process.stop()
+        with contextlib.suppress(FileNotFoundError):
+            self._record.unlink()
+
+    @property
+    def _record(self) -> Path:
+        return self._base / "process.json"
+
+    def _remember(self, process: ComfyProcess) -> None:
+        self._record.write_text(json.dumps({"pid": process.pid, "user": str(process.user_dir)}))
+
+    def _end_orphan(self) -> None:
+        """A gateway that was killed leaves its ComfyUI behind: end it, if the process is still that one."""
+        try:
+            record = json.loads(self._record.read_text())
+            command = Path(f"/proc/{record['pid']}/cmdline").read_bytes()
+        except (OSError, ValueError, KeyError):
+            return
+        if str(record["user"]).encode() in command.split(b"\0"):
+            log.warning("Ending the ComfyUI (process %d) that an earlier gateway left behind.", record["pid"])
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(record["pid"], signal.SIGKILL)

@@ -1,0 +1,104 @@
+"""The tables behind the store, and how a database is opened."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    create_engine,
+    event,
+)  # fmt: skip
+
+from ..errors import BadInput
+
+#: The version of the tables; a database of another version is refused.
+SCHEMA = 1
+
+metadata = MetaData()
+
+executions = Table(
+    "executions",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),  # the order of arrival
+    Column("id", String(64), unique=True, nullable=False),
+    Column("workflow", String(128), nullable=False),
+    Column("capsule", String(64), nullable=False),
+    Column("owner", String(128), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("prompt_id", String(64), nullable=False),
+    Column("parameters", JSON, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("started", Float, nullable=False, default=0),
+    Column("finished", Float, nullable=False, default=0),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("submitted", Boolean, nullable=False, default=False),
+    Column("cancel_requested", Boolean, nullable=False, default=False),
+    Column("worker", String(128), nullable=False, default=""),
+    Column("token", Integer, nullable=False, default=0),
+    Column("lease_until", Float, nullable=False, default=0),
+    Column("outputs", JSON, nullable=False),
+    Column("problem", JSON),
+    Column("idempotency_key", String(255)),
+    Column("body_digest", String(64), nullable=False, default=""),
+    UniqueConstraint("owner", "workflow", "idempotency_key"),  # rows without a key (NULL) never collide
+    Index("executions_by_state", "state", "seq"),
+    Index("executions_by_owner", "owner", "seq"),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(128), nullable=False),
+    Column("filename", String(255), nullable=False),
+    Column("type", String(128), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("created", Float, nullable=False),
+    UniqueConstraint("owner", "sha256", "filename", "type"),
+)
+
+about = Table("about", metadata, Column("name", String(32), primary_key=True), Column("value", String(255)))
+
+
+def open_database(url: str) -> Engine:
+    """The database at `url` (SQLAlchemy's form), its tables made if they are not there.
+
+    Raises:
+        BadInput: ``state-too-new`` when another version of the gateway made it.
+    """
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    metadata.create_all(engine)
+    with engine.begin() as connection:
+        found = connection.execute(about.select().where(about.c.name == "schema")).first()
+        if found is None:
+            connection.execute(about.insert().values(name="schema", value=str(SCHEMA)))
+        elif found.value != str(SCHEMA):
+            raise BadInput(
+                "state-too-new",
+                f"The gateway's state is of version {found.value}, this gateway reads version {SCHEMA}.",
+                "Give another --state folder, or use the gateway that made it.",
+            )
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
+    """WAL lets readers go on while one writes; its commits survive the death of the process without an fsync each."""
+    connection.isolation_level = None  # we say BEGIN ourselves, see `open_database`
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}").close()

@@ -1,0 +1,282 @@
+"""A worker: takes executions from the store and has one ComfyUI run them, a few prompts ahead."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..comfy import Event
+from ..errors import CapsuleError
+from .board import Board
+from .interface import ExecutionStore, OutputStore
+from .log import EXECUTION
+from .models import Execution, Item, State
+from .outputs import Collector, Reference, missing
+from .problems import Problem
+from .run import Run, Vanished
+from .settings import Settings
+from .supervise import Backend
+from .verdict import judge
+from .workflow import Workflow
+
+log = logging.getLogger(__name__)
+
+_RECONNECT = 0.2
+_IDLE = 1.0  # seconds between looks for work that another gateway queued
+_MOST_ATTEMPTS = 2
+
+
+class Worker:
+    """One ComfyUI's worker. `run` it for ever; `drain`, then cancel `run`."""
+
+    def __init__(
+        self,
+        name: str,
+        backend: Backend,
+        workflows: Mapping[str, Workflow],
+        store: ExecutionStore,
+        outputs: OutputStore,
+        board: Board,
+        settings: Settings,
+    ) -> None:
+        self.name = name
+        self._backend = backend
+        self._workflows = workflows
+        self._store = store
+        self._outputs = outputs
+        self._board = board
+        self._settings = settings
+        self._client_id = uuid.uuid4().hex
+        self._runs: dict[str, Run] = {}  # by prompt id
+        self._checked = -1  # the backend's generation whose node classes were checked
+        self._uploaded: set[str] = set()
+        self._wrong = ""
+        self._connected = asyncio.Event()
+        self._draining = False
+        self._strays: set[asyncio.Task[None]] = set()
+
+    @property
+    def not_ready(self) -> str:
+        """Why it cannot run anything now, in one sentence; empty when it can."""
+        if self._connected.is_set():
+            return ""
+        return self._wrong or self._backend.reason or "The connection to ComfyUI is being made."
+
+    @property
+    def busy(self) -> int:
+        """How many executions it holds."""
+        return len(self._runs)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._backend.run())
+            tasks.create_task(self._listen())
+            tasks.create_task(self._keep())
+            for execution in await self._store.adopt(self.name, self._settings.lease, own=True):
+                tasks.create_task(self._work(execution, adopted=True))
+            for _ in range(self._settings.lanes):
+                tasks.create_task(self._lane())
+
+    def drain(self) -> None:
+        """Take no more work."""
+        self._draining = True
+        self._board.work.set()
+
+    def cancel(self, prompt_id: str) -> None:
+        """Stop the run with this prompt id, if it is here."""
+        if (run := self._runs.get(prompt_id)) is not None:
+            run.cancel()
+
+    async def _lane(self) -> None:
+        while not self._draining:
+            await self._connected.wait()
+            self._board.work.clear()
+            execution = await self._store.claim(self.name, list(self._workflows), self._settings.lease)
+            if execution is not None:
+                await self._work(execution)
+                continue
+            try:
+                async with asyncio.timeout(_IDLE):
+                    await self._board.work.wait()
+            except TimeoutError:
+                pass
+
+    async def _listen(self) -> None:
+        """Hold the socket; whenever it comes or goes, every run looks at queue and history."""
+        while True:
+            await self._backend.up.wait()
+            try:
+                async with self._backend.client.websocket(self._client_id) as events:
+                    await self._check()
+                    self._connected.set()
+                    self._look()
+                    async for event in events:
+                        self._hear(event)
+            except CapsuleError as error:
+                self._wrong = str(error)
+                log.warning("The connection to ComfyUI failed: %s", error)
+            self._connected.clear()
+            self._backend.lost()
+            self._look()
+            await asyncio.sleep(_RECONNECT if not self._wrong else _IDLE)
+
+    async def _check(self) -> None:
+        """Every node class of the graphs must be there; once for each life of ComfyUI."""
+        if self._checked == self._backend.generation:
+            return
+        there = await self._backend.client.object_info()
+        for workflow in self._workflows.values():
+            lacking = sorted({node["class_type"] for node in workflow.graph.values()} - set(there))
+            if lacking:
+                raise CapsuleError(
+                    "classes-missing",
+                    f"This ComfyUI lacks node classes of the workflow {workflow.name!r}: {', '.join(lacking)}.",
+                    "Install the packs that give them, or restore the capsule and serve it with that ComfyUI.",
+                )
+        self._uploaded.clear()
+        self._wrong = ""
+        self._checked = self._backend.generation
+
+    def _hear(self, event: Event) -> None:
+        run = self._runs.get(str(event.data.get("prompt_id", "")))
+        if run is not None:
+            run.event(event)
+
+    def _look(self) -> None:
+        for run in self._runs.values():
+            run.look()
+
+    async def _keep(self) -> None:
+        """Renew the leases, hear of cancels asked elsewhere, and take over what others left."""
+        while True:
+            await asyncio.sleep(self._settings.lease / 3)
+            runs = {run.execution.id: run for run in self._runs.values()}
+            kept = await self._store.renew({id: run.execution.token for id, run in runs.items()}, self._settings.lease)
+            for id, run in runs.items():
+                if kept.get(id):
+                    run.cancel()
+            for execution in await self._store.adopt(self.name, self._settings.lease, own=False):
+                task = asyncio.create_task(self._work(execution, adopted=True))
+                self._strays.add(task)
+                task.add_done_callback(self._strays.discard)
+
+    async def _work(self, execution: Execution, *, adopted: bool = False) -> None:
+        """Run it to its end and write that down; nothing that happens to it stops the worker."""
+        EXECUTION.set(execution.id)
+        self._board.tell(execution.id, "state", {"state": "running"})
+        log.info("running %s, attempt %d", execution.workflow, execution.attempts)
+        try:
+            state, outputs, problem = await self._attempt(execution, adopted)
+        except Vanished:
+            await self._vanished(execution, adopted)
+            return
+        except Problem as told:
+            state, outputs, problem = "failed", {}, told
+        except CapsuleError as error:
+            state, outputs, problem = "failed", {}, Problem("comfyui-failed", error.message, error.cure)
+        except Exception:
+            log.exception("The gateway failed")
+            state, outputs, problem = "failed", {}, Problem("internal", "The gateway failed while it ran this.")
+        await self._finish(execution, state, outputs, problem)
+
+    async def _attempt(
+        self, execution: Execution, adopted: bool
+    ) -> tuple[State, dict[str, list[Item]], Problem | None]:
+        workflow = self._workflows.get(execution.workflow)
+        if workflow is None or workflow.digest != execution.capsule:
+            raise Problem(
+                "workflow-changed", "Another capsule is served by this name since it was queued.", "Run it again."
+            )
+        prepared = await workflow.prepare(execution.parameters, self._store, self._outputs)
+        collector = Collector(workflow.contract, self._fetch)
+        run = Run(execution, prepared.graph, self._backend, self._board, collector, self._settings.cancel_grace)
+        self._runs[execution.prompt_id] = run
+        try:
+            async with asyncio.timeout(self._settings.deadline):
+                if not adopted:
+                    await self._upload(prepared.files)
+                    if await run.submit(self._client_id):
+                        await self._store.mark_submitted(execution.id, execution.token)
+                else:
+                    await self._connected.wait()
+                    run.look()
+                try:
+                    entry = await run.follow()
+                except Vanished:
+                    if run.cancelling:
+                        return "cancelled", {}, Problem("cancelled", "The execution was cancelled.")
+                    raise
+                verdict = judge(entry, run.graph)
+                if verdict.state != "succeeded":
+                    return verdict.state, {}, verdict.problem
+                return "succeeded", await collector.collect(entry), None
+        except TimeoutError:
+            await run.abandon()
+            seconds = self._settings.deadline
+            raise Problem("deadline-exceeded", f"The execution was stopped after {seconds:.0f} s.") from None
+        finally:
+            collector.drop()
+            del self._runs[execution.prompt_id]
+
+    async def _vanished(self, execution: Execution, adopted: bool) -> None:
+        """ComfyUI knows nothing of it: run it once more if a death explains that, else it is lost."""
+        now = await self._store.get(execution.id)
+        if adopted and not self._backend.own and now is not None and now.submitted:
+            problem = Problem(
+                "lost", "ComfyUI accepted it from an earlier gateway, and knows nothing of it now.", "Run it again."
+            )
+            await self._finish(execution, "lost", {}, problem)
+        elif execution.attempts < _MOST_ATTEMPTS:
+            log.warning("ComfyUI died while it ran this; once more")
+            if await self._store.requeue(execution.id, execution.token):
+                self._board.tell(execution.id, "state", {"state": "queued"})
+                self._board.work.set()
+        else:
+            problem = Problem(
+                "worker-died",
+                f"ComfyUI died {execution.attempts} times while it ran this.",
+                "Look into the gateway's log for its last words; lack of memory is the usual reason.",
+            )
+            await self._finish(execution, "failed", {}, problem)
+
+    async def _finish(
+        self, execution: Execution, state: State, outputs: dict[str, list[Item]], problem: Problem | None
+    ) -> None:
+        told = problem.document() if problem else None
+        ended = await self._store.finish(execution.id, execution.token, state, outputs=outputs, problem=told)
+        if ended is None:
+            log.warning("Another worker has taken this over; its result counts.")
+            return
+        log.info("%s after %.3f s", state, ended.finished - ended.started)
+        self._board.end(ended)
+
+    async def _upload(self, files: Mapping[str, Path | bytes]) -> None:
+        """Put the files a graph reads into ComfyUI's input folder, each once for each life of ComfyUI."""
+        for reference, source in files.items():
+            if reference in self._uploaded:
+                continue
+            data = source if isinstance(source, bytes) else await asyncio.to_thread(source.read_bytes)
+            subfolder, _, name = reference.rpartition("/")
+            await self._backend.client.upload_image(data, name, subfolder=subfolder, overwrite=True)
+            self._uploaded.add(reference)
+
+    async def _fetch(self, reference: Reference) -> tuple[str, int]:
+        folder = self._backend.folder(reference.type)
+        try:
+            if folder is not None:
+                path = (folder / reference.subfolder / reference.filename).resolve()
+                if not path.is_relative_to(folder.resolve()):
+                    raise missing(reference, "it is outside ComfyUI's folder")
+                return await self._outputs.put_file(path)
+            stream = self._backend.client.view_stream(reference.filename, reference.subfolder, reference.type)
+            return await self._outputs.put_stream(stream)
+        except OSError as error:
+            raise missing(reference, error.strerror or str(error)) from error
+        except CapsuleError as error:
+            if isinstance(error, Problem):
+                raise
+            raise missing(reference, error.message) from error

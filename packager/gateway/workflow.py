@@ -1,0 +1,133 @@
+"""One served workflow: its parameters checked and bound, and the files that its graph reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..capsule import ApiGraph, Capsule, sha256_bytes
+from ..contract import MEDIA_TYPES, Binder, InvalidParameters
+from ..workflow.uses import literal_inputs, split_annotation
+from .interface import ExecutionStore, OutputStore
+from .problems import Problem
+
+#: Where in ComfyUI's input folder our files go: named by digest, so that no two requests ever share a name.
+_SUBFOLDER = "capsule"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is handed to ComfyUI: the graph, and what must be in its input folder before (by reference)."""
+
+    graph: ApiGraph
+    files: Mapping[str, Path | bytes]
+
+
+class Workflow:
+    """A capsule made ready to serve. `name`, `contract`, `graph` are the capsule's; `digest` and `id` name it."""
+
+    def __init__(self, capsule: Capsule) -> None:
+        self.name = capsule.contract.name
+        self.contract = capsule.contract
+        self.graph = capsule.graph
+        digests = capsule.digests
+        self.digest, self.id, self.environment = digests.capsule, digests.id, digests.environment
+        self._binder = Binder(capsule.contract)
+        self._media = {each.name for each in self.contract.inputs if each.type in MEDIA_TYPES}
+        self._own: dict[str, bytes] = {}  # reference → bytes
+        self._places: list[tuple[str, str, str, str]] = []  # node, input, the graph's own value, its reference
+        self._find_own_files(capsule)
+
+    def _find_own_files(self, capsule: Capsule) -> None:
+        """Where the graph names an input file that the capsule carries."""
+        carried = {each.name: capsule.files.get(f"inputs/{each.name}") for each in capsule.lock.inputs}
+        for node, name, value, definition in literal_inputs(self.graph, capsule.object_info):
+            if not isinstance(value, str):
+                continue
+            file, folder = split_annotation(value)
+            data = carried.get(file.replace("\\", "/"))
+            reads = folder == "input" or (not folder and definition is not None and bool(definition.upload))
+            if data is not None and reads:
+                reference = reference_of(sha256_bytes(data), file)
+                self._own[reference] = data
+                self._places.append((node, name, value, reference))
+
+    @property
+    def media(self) -> frozenset[str]:
+        """The names of the parameters that are files."""
+        return frozenset(self._media)
+
+    def check(self, parameters: object) -> dict[str, Any]:
+        """The parameters as a caller sent them.
+
+        Raises:
+            Problem: ``invalid-parameters`` naming each that is wrong.
+        """
+        try:
+            self._binder.check(parameters)
+        except InvalidParameters as error:
+            raise _invalid(error) from error
+        assert isinstance(parameters, dict)
+        return parameters
+
+    def complete(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """`parameters`, whose files are stored already, with seeds drawn and defaults filled in.
+
+        Raises:
+            Problem: ``invalid-parameters``.
+        """
+        files = {name: value for name, value in parameters.items() if name in self._media}
+        named = {**parameters, **dict.fromkeys(files, f"{_SUBFOLDER}/file")}
+        try:
+            bound = self._binder.bind(self.graph, named).parameters
+        except InvalidParameters as error:
+            raise _invalid(error) from error
+        return {**{name: value for name, value in bound.items() if name not in self._media}, **files}
+
+    async def prepare(self, parameters: Mapping[str, Any], store: ExecutionStore, outputs: OutputStore) -> Prepared:
+        """The graph for parameters that `complete` gave.
+
+        Raises:
+            Problem: ``unknown-file`` when an upload is gone.
+        """
+        files: dict[str, Path | bytes] = {}
+        named: dict[str, Any] = {}
+        defaults = {each.name: each.default for each in self.contract.inputs if each.type != "seed"}
+        for name, value in parameters.items():
+            if name in self._media:
+                stored = await store.get_file(value["file"])
+                if stored is None:
+                    raise Problem("unknown-file", f"The upload of the parameter {name!r} is gone.", parameter=name)
+                reference = reference_of(stored.sha256, stored.filename)
+                files[reference] = outputs.path(stored.sha256)
+                named[name] = reference
+            elif name not in defaults or value != defaults[name]:
+                named[name] = value
+        try:
+            graph = self._binder.bind(self.graph, named).graph
+        except InvalidParameters as error:
+            raise _invalid(error) from error
+        for node, name, own, reference in self._places:
+            if graph[node]["inputs"][name] == own:
+                graph[node]["inputs"][name] = reference
+                files[reference] = self._own[reference]
+        return Prepared(graph, files)
+
+
+def reference_of(sha256: str, filename: str) -> str:
+    """The name of a file in ComfyUI's input folder: by its digest, with the ending that loaders look at."""
+    suffix = PurePosixPath(filename.replace("\\", "/")).suffix.lower()
+    plain = suffix if suffix[1:].isascii() and suffix[1:].isalnum() and len(suffix) <= 12 else ""
+    return f"{_SUBFOLDER}/{sha256[:40]}{plain}"
+
+
+def _invalid(error: InvalidParameters) -> Problem:
+    errors = [
+        {"parameter": each.parameter, "message": each.message, **({"allowed": each.allowed} if each.allowed else {})}
+        for each in error.problems
+    ]
+    parameter = next((each.parameter for each in error.problems if each.parameter), None)
+    extra: dict[str, Any] = {"parameter": parameter} if parameter else {}
+    return Problem("invalid-parameters", error.message, "See GET /workflows/{name}/schema.", errors=errors, **extra)
