@@ -1,5 +1,6 @@
 """From a capsule to bytes on disk: source trees, Python, models, inputs; used by restore and image alike."""
 
+from .checkout import remove_tree
 from .interface import ModelSource, PythonSource, Sink
 from .interpreters import PYTHON_SOURCES, InstalledPython, ManagedPython, RunningPython, find_python
 from .model_store import ModelStore, link_or_copy
@@ -42,6 +43,7 @@ __all__ = [
     "read_pylock",
     "refuse_python",
     "refuse_sources",
+    "remove_tree",
     "site_packages",
     "venv_python",
 ]

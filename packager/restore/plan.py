@@ -1,0 +1,158 @@
+"""The plan of a restore: everything that will happen, from where, how large, and what stands against it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from ..capsule import Capsule, Finding, Lock
+from ..command import without_credentials
+from ..errors import BadInput, CapsuleError
+from ..materialise import (
+    InstalledPython,
+    ModelStore,
+    Packs,
+    RunningPython,
+    chosen_packs,
+    find_python,
+    pack_folder,
+    read_pylock,
+    refuse_python,
+    refuse_sources,
+)
+
+COLUMNS = ("what", "item", "from", "size", "risk")
+
+
+class Step(BaseModel):
+    """One thing that will be done. `size` is in bytes, 0 where it is not known before."""
+
+    model_config = ConfigDict(frozen=True)
+
+    what: str
+    item: str
+    source: str
+    size: int = 0
+    risk: str = ""
+
+    @property
+    def line(self) -> tuple[str, ...]:
+        """As a line of the table, after `COLUMNS`."""
+        return (self.what, self.item, self.source, f"{self.size:,}" if self.size else "", self.risk)
+
+
+class Plan(BaseModel):
+    """What `restore` would do. Making one changes nothing and asks no network."""
+
+    model_config = ConfigDict(frozen=True)
+
+    capsule: str  # its id
+    target: Path
+    steps: tuple[Step, ...]
+    findings: tuple[Finding, ...]
+
+
+def plan_restore(
+    capsule: Capsule,
+    into: Path,
+    *,
+    trust: bool = False,
+    packs: Packs = "all",
+    models_from: Sequence[Path] = (),
+    store: ModelStore | None = None,
+) -> Plan:
+    """Look at `capsule` and at the target, and say what will happen.
+
+    Raises:
+        BadInput: ``target-not-empty``, ``platform-differs``, ``capsule-unsafe-name``, ``pylock-unreadable``.
+        Blocked: ``needs-trust``.
+        CapsuleError: ``not-carried``.
+    """
+    target = check_target(into)
+    _refuse_platform(capsule.lock)
+    refuse_sources(capsule, chosen_packs(capsule, packs))
+    refuse_python(capsule.lock, read_pylock(capsule.pylock), trust=trust)
+    steps = (
+        *_source_steps(capsule, packs),
+        *_python_steps(capsule, trust),
+        *_model_steps(capsule, models_from, store or ModelStore()),
+        *(Step(what="input", item=item.name, source="the capsule", size=item.size) for item in capsule.lock.inputs),
+        _verify_step(trust),
+    )
+    return Plan(capsule=capsule.digests.id, target=target, steps=steps, findings=capsule.lock.findings)
+
+
+def check_target(into: Path) -> Path:
+    """`into`, absolute, if a new ComfyUI can be put there: it does not exist, or is an empty folder.
+
+    Raises:
+        BadInput: ``target-not-empty``.
+    """
+    target = into.expanduser().resolve()
+    if target.is_dir() and not any(target.iterdir()):
+        return target
+    if target.exists():
+        what = "holds files already" if target.is_dir() else "is a file"
+        raise BadInput(
+            "target-not-empty", f"{target} {what}; nothing was changed.", "Name a folder that is new or empty."
+        )
+    return target
+
+
+def _refuse_platform(lock: Lock) -> None:
+    said, here = (lock.platform.os, lock.platform.arch), (platform.system().lower(), platform.machine())
+    if said != here:
+        raise BadInput(
+            "platform-differs",
+            f"The capsule was captured on {' '.join(said)}; its wheels do not fit this {' '.join(here)}.",
+            "Restore it on a machine of that kind, or build its image.",
+        )
+
+
+def _source_steps(capsule: Capsule, packs: Packs) -> Iterator[Step]:
+    core = capsule.lock.comfyui
+    changes = ", with local changes" if core.patch else ""
+    source = f"{without_credentials(core.origin)} {core.commit[:12]}{changes}"
+    yield Step(what="comfyui", item=core.version, source=source)
+    for pack in chosen_packs(capsule, packs):
+        changes = ", with local changes" if pack.patch else ""
+        risk = f"its {pack.install_script} is not run" if pack.install_script else ""
+        source = f"{without_credentials(pack.origin)} {pack.commit[:12]}{changes}"
+        yield Step(what="pack", item=pack_folder(pack), source=source, risk=risk)
+
+
+def _python_steps(capsule: Capsule, trust: bool) -> Iterator[Step]:
+    said, locked = capsule.lock.platform, read_pylock(capsule.pylock)
+    try:
+        here = str(find_python(said.python, said.implementation, (RunningPython(), InstalledPython())))
+    except CapsuleError:
+        here = "not on this machine; uv downloads it if it can"
+    yield Step(what="python", item=f"{said.implementation} {said.python}", source=here)
+    proved = len(locked.pylock.packages)
+    files = [wheel for package in locked.pylock.packages for wheel in package.wheels or ()]
+    size = sum(wheel.size or 0 for wheel in files)
+    yield Step(what="python", item=f"{proved} distributions", source="by their recorded files and hashes", size=size)
+    for pin in locked.unproved:
+        yield Step(what="python", item=pin, source="the package index", risk="no hash is known to hold it to")
+    for name in locked.builds if trust else ():
+        yield Step(what="python", item=name, source="built from source", risk="its build runs code")
+
+
+def _model_steps(capsule: Capsule, models_from: Sequence[Path], store: ModelStore) -> Iterator[Step]:
+    folders = [f"by sha256 from {folder}" for folder in models_from]
+    for model in capsule.lock.models:
+        if store.find(model) is not None:
+            source, risk = "this machine's model store", ""
+        else:
+            source = ", else ".join([*folders, *(without_credentials(url) for url in model.sources)])
+            risk = "" if source else "missing: give --models-from DIR"
+        yield Step(what="model", item=f"{model.folder}/{model.name}", source=source, size=model.size, risk=risk)
+
+
+def _verify_step(trust: bool) -> Step:
+    if trust:
+        return Step(what="verify", item="files, then nodes", source="", risk="the capsule's code is booted once")
+    return Step(what="verify", item="files", source="", risk="without --trust its nodes are not proved")

@@ -1,0 +1,113 @@
+"""Verify: read a ComfyUI again as a snapshot, and compare it with a capsule line by line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..capsule import Capsule, environment_digest
+from ..comfy import boot_object_info, find_install
+from ..errors import CapsuleError
+from ..materialise import Packs, chosen_packs, read_pylock
+from ..progress import Progress, Report, silent
+from ..snapshot import Snapshot, snapshot_install
+from .compare import (
+    comfyui_rows,
+    input_rows,
+    model_rows,
+    node_rows,
+    pack_rows,
+    platform_rows,
+    python_rows,
+    some,
+    unproved_python,
+)
+from .reading import unexecuted_install
+from .records import changed_files
+from .table import Row, Table, row
+
+#: What a comparison says that was not allowed to run anything.
+UNTRUSTED = "Its nodes were not compared: that runs code of this capsule, say yes with --trust."
+
+
+def verify(
+    capsule: Capsule,
+    comfy: Path,
+    *,
+    trust: bool = False,
+    boot: bool = True,
+    packs: Packs = "all",
+    report: Report = silent,
+) -> Table:
+    """Compare the ComfyUI in `comfy` with `capsule`: sources, packs, Python, models, inputs and, booted, its nodes.
+
+    Args:
+        trust: whether code of this ComfyUI may run here. Without it bytes are compared only, and the table says so.
+        boot: with `trust`, start it and compare the node definitions.
+        packs: which of the capsule's packs it should have.
+
+    Raises:
+        BadInput: ``no-comfyui``, ``no-python``, ``pylock-unreadable``.
+    """
+    table = verify_bytes(capsule, comfy, trust=trust, packs=packs, report=report)
+    if not trust:
+        return table.model_copy(update={"unproved": (*table.unproved, UNTRUSTED)})
+    return verify_nodes(capsule, comfy, table, report=report) if boot else table
+
+
+def verify_bytes(
+    capsule: Capsule, comfy: Path, *, trust: bool = False, packs: Packs = "all", report: Report = silent
+) -> Table:
+    """The rows that files alone can answer. `trust` lets ComfyUI itself say where its folders are."""
+    root = comfy.expanduser().resolve()
+    install = find_install(root) if trust else unexecuted_install(root, capsule.lock)
+    report(Progress(phase="verify", item="sources and packages"))
+    found = snapshot_install(install)
+    report(Progress(phase="verify", item="installed files"))
+    changed = {}
+    for folder in install.site_packages:
+        changed.update(changed_files(folder))
+    rows: list[Row] = [
+        *platform_rows(capsule.lock.platform, found.lock.platform),
+        *comfyui_rows(capsule.lock.comfyui, found.lock.comfyui),
+        *pack_rows(chosen_packs(capsule, packs), found.lock.packs),
+        *python_rows(read_pylock(capsule.pylock), read_pylock(found.pylock), changed),
+        *model_rows(capsule.lock.models, install.model_folders, report),
+        *input_rows(capsule.lock.inputs, install.input_dir),
+    ]
+    unknown = unproved_python(read_pylock(capsule.pylock), read_pylock(found.pylock))
+    unproved = (f"No hash could be had to hold to it: {some(unknown)}.",) if unknown else ()
+    if packs == "all":
+        rows += _digest_rows(capsule, found, rows)
+    return Table(rows=tuple(rows), unproved=unproved)
+
+
+def verify_nodes(capsule: Capsule, comfy: Path, table: Table, *, report: Report = silent) -> Table:
+    """`table` with the rows that need the ComfyUI in `comfy` to boot. Runs its code."""
+    try:
+        object_info = boot_object_info(find_install(comfy), report)
+    except CapsuleError as error:
+        rows = [row("node", "boot", "starts", error.message, False)]
+    else:
+        rows = [row("node", "boot", "starts", "starts"), *node_rows(capsule, object_info)]
+    return table.model_copy(update={"rows": (*table.rows, *rows)})
+
+
+def _digest_rows(capsule: Capsule, found: Snapshot, rows: list[Row]) -> list[Row]:
+    """The environment digest of what was found, in which everything comes together.
+
+    What only a running ComfyUI can tell (the packs' classes) and what a row has proved already (the models) is
+    taken from the capsule. Where a hash could not be had again there is no such row: it would prove nothing.
+    """
+    if unproved_python(read_pylock(capsule.pylock), read_pylock(found.pylock)):
+        return []
+    classes = {pack.name: pack.classes for pack in capsule.lock.packs}
+    lock = found.lock.model_copy(
+        update={
+            "packs": tuple(
+                pack.model_copy(update={"classes": classes.get(pack.name, ())}) for pack in found.lock.packs
+            ),
+            "models": capsule.lock.models if all(row.equal for row in rows if row.kind == "model") else (),
+        }
+    )
+    digest = environment_digest(lock, found.pylock)
+    return [row("digest", "environment", capsule.digests.environment, digest)]
