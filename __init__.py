@@ -7,16 +7,11 @@ needs no ComfyUI. There is no ``NODE_CLASS_MAPPINGS`` here: where one is given, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from comfy_api.latest import ComfyExtension
-
 WEB_DIRECTORY = "./web"
 
 
-async def comfy_entrypoint() -> ComfyExtension:
-    """Register the routes with the running server, before it freezes them; the pack gives no node classes yet."""
+async def comfy_entrypoint() -> object:
+    """Register the routes with the running server, before it freezes them; returns a `ComfyExtension`, yet empty."""
     from comfy_api.latest import ComfyExtension, io
     from server import PromptServer
 

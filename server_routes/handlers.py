@@ -73,7 +73,7 @@ class Handlers:
 
     @guarded("export")
     async def export(self, request: web.Request) -> web.StreamResponse:
-        """``POST /capsule/export`` ``{name, workflow, api, frontend_version, message?, client_id?}``: start an export."""
+        """``POST /capsule/export`` ``{name, workflow, api, frontend_version, message?, client_id?}``; 202 as above."""
         body = await _json_object(request)
         workflow, api = _required(body, "workflow", dict), _required(body, "api", dict)
         name, frontend = _required(body, "name", str), _required(body, "frontend_version", str)

@@ -95,7 +95,7 @@ class Tasks:
                 self._fail(task, "failed", error)
             except ModuleNotFoundError as error:
                 self._fail(task, "failed", not_installed(error.name or str(error)))
-            except Exception as error:  # the end of the thread: whatever it was, the user must hear of it
+            except Exception as error:  # noqa: BLE001 - the end of the thread: whatever it was, the user must hear of it
                 _log.exception("Comfy Capsule: %s failed", task.kind)
                 self._fail(task, "failed", _unexpected(task, error))
             self._tell(task)

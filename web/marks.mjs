@@ -146,12 +146,13 @@ export function snakeName(text) {
     .replace(/_+$/, "");
 }
 
-/** @returns {string} the first of `wanted`, or of `wanted[0]` with a number, that nobody has taken */
+/** @returns {string} the first valid name of `wanted` that nobody has taken, else the first with a number */
 export function uniqueName(wanted, taken) {
   const names = wanted.filter((name) => NAME.test(name));
+  if (names.length === 0) names.push("value");
   const free = names.find((name) => !taken.has(name));
   if (free) return free;
-  const base = names[0] ?? "value";
+  const base = names[0];
   for (let number = 2; ; number += 1) {
     const suffix = `_${number}`;
     const name = base.slice(0, LONGEST - suffix.length) + suffix;
@@ -168,7 +169,7 @@ export function takenNames(graph, kind) {
 export function proposeInputName(graph, node, widgetName) {
   const widget = findWidget(node, widgetName);
   const own = snakeName(widget?.label) || snakeName(widgetName);
-  return uniqueName([own, snakeName(`${node.title} ${own}`), "value"], takenNames(graph, "input"));
+  return uniqueName([own, snakeName(`${node.title} ${own}`)], takenNames(graph, "input"));
 }
 
 const OUTPUT_KINDS = [["video", /video|webm|mp4/i], ["audio", /audio/i], ["mask", /mask/i], ["image", /image|png|webp/i]];
@@ -177,7 +178,7 @@ const OUTPUT_KINDS = [["video", /video|webm|mp4/i], ["audio", /audio/i], ["mask"
 export function proposeOutputName(graph, node) {
   const type = String(node.comfyClass ?? node.type ?? "");
   const kind = OUTPUT_KINDS.find(([, pattern]) => pattern.test(type))?.[0] ?? "output";
-  return uniqueName([kind, snakeName(node.title), "output"], takenNames(graph, "output"));
+  return uniqueName([kind, snakeName(node.title)], takenNames(graph, "output"));
 }
 
 /**
