@@ -7,30 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict
 
 from .capsule import SUFFIX, Capsule, Finding, Lock, lock_toml, read_capsule, write_capsule
 from .comfy import boot_object_info, find_install
 from .contract import openapi, parameters_schema
 from .errors import BadInput, Blocked
 from .export import make_capsule, workflow_name
+from .materialise import Packs
 from .progress import Report
 from .remote import export_remote, is_address, snapshot_remote
+from .restore import Plan, Restored, Table, plan_restore
+from .restore import restore as restore_capsule
+from .restore import verify as verify_install
 from .snapshot import Snapshot, snapshot_install
 from .workflow import check_api_graph, read_workflow_file
-
-
-class Outcome(BaseModel):
-    """A table with a verdict: what a restore or a comparison says."""
-
-    model_config = ConfigDict(frozen=True)
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    sentence: str
-    equal: bool
-    as_json: dict[str, Any]
 
 
 def snapshot(comfy: str, *, python: Path | None, boot: bool, out: Path | None, report: Report) -> Snapshot:
@@ -136,9 +126,50 @@ def contract_document(path: Path, as_openapi: bool) -> dict[str, Any]:
     return parameters_schema(capsule.contract)
 
 
-def serve(capsules: Sequence[Path], *, key_file: Path | None, **arguments: Any) -> None:
+def serve(capsules: Sequence[Path], *, key_file: Path | None, report: Report, **arguments: Any) -> None:
     """Serve `capsules` until stopped. `arguments` are the gateway's settings; None means: not said."""
     from .gateway import read_settings, serve_capsules  # its libraries take a while to import
 
-    settings = read_settings(key_file=key_file, **arguments)
-    serve_capsules([read_capsule(path) for path in capsules], settings)
+    read = [read_capsule(path) for path in capsules]
+    serve_capsules(read, read_settings(key_file=key_file, **arguments), report)
+
+
+def build(
+    path: Path,
+    *,
+    tag: str | None,
+    base: str | None,
+    folder: Path | None,
+    models_from: Sequence[Path],
+    packs: Packs,
+    report: Report,
+) -> dict[str, Any]:
+    """Build the image `tag`, or with `folder` write its build context there; what was made, by name."""
+    from .image import Docker, write_context  # the engine's client takes a while to import
+    from .image import build as build_image
+
+    capsule = read_capsule(path)
+    if folder is not None:
+        context = write_context(
+            capsule, folder, report=report, base=base or "", models_from=models_from, packs=packs
+        )
+        return {"context": str(context.folder), "base": context.plan.base, "bytes": context.size_bytes}
+    made = build_image(
+        capsule, tag or "", engine=Docker(), report=report, base=base or "", models_from=models_from, packs=packs
+    )
+    return {"image": made.tag, "digest": made.digest, "bytes": made.size_bytes, "seconds": round(made.seconds, 1)}
+
+
+def plan(path: Path, into: Path, *, trust: bool, models_from: Sequence[Path]) -> Plan:
+    """What `restore` would do; nothing is done."""
+    return plan_restore(read_capsule(path), into, trust=trust, models_from=models_from)
+
+
+def restore(path: Path, into: Path, *, trust: bool, models_from: Sequence[Path], report: Report) -> Restored:
+    """Make the ComfyUI of the capsule in the new folder `into`, and compare it with the capsule."""
+    return restore_capsule(read_capsule(path), into, trust=trust, models_from=models_from, report=report)
+
+
+def verify(path: Path, comfy: Path, *, trust: bool, report: Report) -> Table:
+    """Compare the ComfyUI in `comfy` with the capsule."""
+    return verify_install(read_capsule(path), comfy, trust=trust, report=report)

@@ -11,6 +11,7 @@ import click
 
 from . import actions, terminal
 from .errors import BadInput, Cancelled, CapsuleError
+from .materialise import Packs
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -141,6 +142,7 @@ def serve(
     """
     actions.serve(
         capsules,
+        report=terminal.say_progress,
         key_file=api_key_file,
         comfy=comfy,
         host=host,
@@ -166,7 +168,7 @@ def build(
     base: str | None,
     context_only: Path | None,
     models_from: tuple[Path, ...],
-    packs: str,
+    packs: Packs,
     as_json: bool,
 ) -> None:
     """Build a container image that serves the capsule.
@@ -200,9 +202,14 @@ def restore(
 
     Example: comfy-capsule restore w.capsule.zip --into ~/ComfyUI-portrait --trust
     """
+    if dry_run:
+        terminal.show_plan(actions.plan(capsule, into, trust=trust, models_from=models_from), as_json)
+        return
     with terminal.progress_bars(as_json) as report:
-        done = actions.restore(capsule, into, trust=trust, models_from=models_from, dry_run=dry_run, report=report)
-    _print_table(done, as_json)
+        done = actions.restore(capsule, into, trust=trust, models_from=models_from, report=report)
+    terminal.show_restored(done, as_json)
+    if not done.table.equal:
+        sys.exit(1)
 
 
 @command.command()
@@ -213,17 +220,9 @@ def restore(
 def verify(capsule: Path, comfy: Path, trust: bool, as_json: bool) -> None:
     """Compare a ComfyUI with a capsule, line by line; exit with 0 only if they are equal."""
     with terminal.progress_bars(as_json) as report:
-        done = actions.verify(capsule, comfy, trust=trust, report=report)
-    _print_table(done, as_json)
-
-
-def _print_table(done: actions.Outcome, as_json: bool) -> None:
-    if as_json:
-        terminal.show_json(done.as_json)
-    else:
-        terminal.show_table(done.title, done.columns, done.rows)
-        terminal.say(done.sentence)
-    if not done.equal:
+        table = actions.verify(capsule, comfy, trust=trust, report=report)
+    terminal.show_comparison(table, as_json)
+    if not table.equal:
         sys.exit(1)
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Table as Grid
 
 from .capsule import Capsule, Finding, Lock
 from .errors import CapsuleError
 from .progress import Progress as Event
 from .progress import Report, silent
+from .restore import PLAN_COLUMNS, Plan, Restored, Table
 
 _out = Console(soft_wrap=True, highlight=False)
 _err = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -56,6 +57,11 @@ def _lines() -> Report:
     return report
 
 
+def say_progress(event: Event) -> None:
+    """One line an event, for a command that goes on until it is stopped."""
+    _err.print(f"{event.phase} {event.item}".strip(), markup=False)
+
+
 def say(text: str) -> None:
     """One line of the answer."""
     _out.print(text, markup=False)
@@ -77,7 +83,7 @@ def show_error(error: CapsuleError, as_json: bool) -> None:
 
 def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A plain table."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Grid(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
@@ -118,3 +124,32 @@ def show_capsule(capsule: Capsule, distributions: int) -> None:
     for output in capsule.contract.outputs:
         say(f"gives     {output.name}: {output.type}")
     show_lock(capsule.lock, distributions)
+
+
+def show_plan(plan: Plan, as_json: bool) -> None:
+    """What a restore would do."""
+    if as_json:
+        show_json(plan.model_dump(mode="json"))
+        return
+    show_table(f"Capsule {plan.capsule} into {plan.target}", PLAN_COLUMNS, (step.line for step in plan.steps))
+    show_findings(plan.findings)
+
+
+def show_comparison(table: Table, as_json: bool) -> None:
+    """What was compared: the whole table as JSON, else only what differs, and the verdict."""
+    if as_json:
+        show_json(table.model_dump(mode="json"))
+        return
+    if table.differing:
+        rows = ((row.kind, row.subject, row.expected, row.found) for row in table.differing)
+        show_table("Differences", ("kind", "what", "expected", "found"), rows)
+    say(table.sentence)
+
+
+def show_restored(done: Restored, as_json: bool) -> None:
+    """Where the restored ComfyUI is, how it compares, and how to start it."""
+    if as_json:
+        show_json(done.model_dump(mode="json"))
+        return
+    show_comparison(done.table, as_json)
+    say(f"restored  {done.path}")

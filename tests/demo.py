@@ -131,7 +131,10 @@ def call(address: str, key: str = "") -> Call:
 
 @contextmanager
 def container(docker: Engine, tag: str) -> Iterator[tuple[str, str]]:
-    """The image as an operations team runs it: no root, nothing writable but its state, no capability; (address, key)."""
+    """The image as an operations team runs it, when it is healthy: its address and API key.
+
+    No root, nothing writable but its state, no capability; ready means that the image's own health check says so.
+    """
     port, key = free_port(), secrets.token_urlsafe(24)
     limits = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
     words = ["run", "-d", *limits, "-e", "COMFY_CAPSULE_API_KEYS", "-p", f"127.0.0.1:{port}:8000", tag]
@@ -139,20 +142,14 @@ def container(docker: Engine, tag: str) -> Iterator[tuple[str, str]]:
     done = subprocess.run(["docker", *words], env=environment, capture_output=True, text=True, check=True)
     name = done.stdout.strip()
     try:
+        end = time.monotonic() + WAIT
+        while (state := docker.docker("inspect", "-f", "{{.State.Health.Status}}", name).strip()) != "healthy":
+            if time.monotonic() > end:
+                sys.exit(f"The container is {state}, not healthy: {docker.docker('logs', name)[-3000:]}")
+            time.sleep(0.5)
         yield f"http://127.0.0.1:{port}", key
     finally:
         docker.docker("rm", "--force", "--volumes", name)
-
-
-def healthy(docker: Engine, address: str) -> None:
-    """Wait for the image's own health check to say so, as an orchestrator would."""
-    ready(address)
-    name = docker.docker("ps", "--quiet", "--latest").strip()
-    end = time.monotonic() + WAIT
-    while (state := docker.docker("inspect", "-f", "{{.State.Health.Status}}", name).strip()) != "healthy":
-        if time.monotonic() > end:
-            sys.exit(f"The container is {state}, not healthy.")
-        time.sleep(0.5)
 
 
 def run(demo: Demo, docker: Engine | None, why_not: str) -> bool:
@@ -183,7 +180,6 @@ def run(demo: Demo, docker: Engine | None, why_not: str) -> bool:
         demo.row("image", f"{image['digest']}  {TAG}")
         with demo.step("run: the container until it is healthy, and the same call"):
             with container(docker, TAG) as (address, key):
-                healthy(docker, address)
                 calls["image"] = call(address, key)
     restored = demo.folder / "ComfyUI-restored"
     with demo.step("restore: a new ComfyUI from the capsule alone, proved"):
@@ -191,7 +187,7 @@ def run(demo: Demo, docker: Engine | None, why_not: str) -> bool:
     with demo.step("serve: the same call, on the restored ComfyUI"):
         with served(demo.capsule, restored, demo.folder / "serve-restored") as address:
             calls["restored"] = call(address)
-    demo.row("restored", f"{restored} ({done['compared']} things compared, all equal)")
+    demo.row("restored", f"{restored} ({len(done['table']['rows'])} things compared, all equal)")
     same = len({(item.size, item.pixels) for item in calls.values()}) == 1
     demo.row("outputs identical", "yes" if same else "NO")
     demo.row("compared", ", ".join(calls))
