@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -17,7 +18,7 @@ NOBODY = "local"
 #: Answered without a key: they say nothing about workflows.
 OPEN = frozenset({"/livez", "/readyz", "/"})
 #: Where a request keeps its owner.
-OWNER = "capsule-owner"
+OWNER: Any = web.RequestKey("owner", str) if hasattr(web, "RequestKey") else "owner"  # since aiohttp 3.14
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -16,8 +16,10 @@ class ExecutionStore(Protocol):
     writes is kept, and the method answers False.
     """
 
-    async def add(self, new: NewExecution, *, bound: int) -> tuple[Execution, bool]:
+    async def add(self, new: NewExecution, *, bound: int, worker: str = "", lease: float = 0) -> tuple[Execution, bool]:
         """Store it as queued; the second value is False when the idempotency key had already made it.
+
+        With a `worker` that has room, and nothing before it in the queue, it is claimed in the same step.
 
         Raises:
             Problem: ``queue-full`` when `bound` executions are waiting, ``idempotency-conflict``.
@@ -48,11 +50,12 @@ class ExecutionStore(Protocol):
         id: str,
         token: int,
         state: State,
+        finished: float,
         *,
         outputs: Mapping[str, Sequence[Item]] | None = None,
         problem: Mapping[str, Any] | None = None,
-    ) -> Execution | None:
-        """End a running execution; None when the claim is no longer ours."""
+    ) -> bool:
+        """End a running execution at the time `finished`; False when the claim is no longer ours."""
 
     async def request_cancel(self, id: str) -> Execution | None:
         """A queued one is cancelled at once; of a running one the worker is asked."""

@@ -43,7 +43,7 @@ class Media:
         """`parameters` with every file stored, checked and named by its id.
 
         Raises:
-            Problem: ``bad-media``, ``picture-too-large``, ``url-media-off``, ``unknown-file``; each names the parameter.
+            Problem: ``bad-media``, ``picture-too-large``, ``url-media-off``, ``unknown-file``, with the parameter.
         """
         taken = dict(parameters)
         for each in media_inputs(contract):

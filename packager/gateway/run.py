@@ -30,7 +30,11 @@ class Vanished(Exception):
 
 
 class Run:
-    """Follows one prompt. Events only wake it; what it believes is the queue and the history."""
+    """Follows one prompt.
+
+    ComfyUI's queue and history are believed. The socket is, too, for a success that it told without a gap: it says
+    the same (execution.py sends what it stores), and says it sooner than the history can be asked.
+    """
 
     def __init__(
         self, execution: Execution, graph: ApiGraph, backend: Backend, board: Board, collector: Collector, grace: float
@@ -45,12 +49,18 @@ class Run:
         self._grace = grace
         self._wake = asyncio.Event()
         self._over = False
+        self._whole = False  # the socket was there since before the prompt: it told everything
+        self._told: dict[str, Any] = {}
+        self._shown: dict[str, Any] = {}
+        self._success = False
 
     def event(self, event: Event) -> None:
         """Something came over the socket about this prompt."""
         if event.kind == "executed":
-            self.collector.executed(str(event.data.get("node")), event.data.get("output"))
-            self.collector.executed(str(event.data.get("display_node")), event.data.get("output"))
+            self._executed(event.data)
+        elif event.kind == "execution_success":
+            self._success = True
+            self._wake.set()
         elif event.kind in LAST or (event.kind == "executing" and event.data.get("node") is None):
             self._over = True
             self._wake.set()
@@ -59,8 +69,20 @@ class Run:
             if progress != before:
                 self._board.tell(self.execution.id, "progress", {**before, **progress})
 
+    def _executed(self, data: Mapping[str, Any]) -> None:
+        node, display, output = str(data.get("node")), str(data.get("display_node")), data.get("output")
+        if output is not None:
+            self._told[node], self._shown[node] = output, {"display_node": display}
+        for wanted in {node, display}:
+            self.collector.executed(wanted, output)
+
+    def cut(self) -> None:
+        """The socket was cut: only queue and history can tell now."""
+        self._whole = False
+        self._wake.set()
+
     def look(self) -> None:
-        """Look at queue and history now: the socket was cut, or is back."""
+        """Look at queue and history now: the socket is back."""
         self._wake.set()
 
     def cancel(self) -> None:
@@ -68,12 +90,16 @@ class Run:
         self.cancelling = True
         self._wake.set()
 
-    async def submit(self, client_id: str) -> bool:
+    async def submit(self, client_id: str, *, listening: bool) -> bool:
         """Hand the graph to ComfyUI; False when the answer was lost, and only queue and history can tell.
+
+        Args:
+            listening: whether the socket of `client_id` is open now.
 
         Raises:
             Problem: ``graph-refused``.
         """
+        self._whole = listening
         try:
             await self._client().submit(self.graph, prompt_id=self.execution.prompt_id, client_id=client_id)
         except GraphRefused as refused:
@@ -95,6 +121,8 @@ class Run:
         cancel_began = 0.0
         while True:
             await self._pause()
+            if self._success and self._whole:  # nothing is left to ask
+                return {"status": {"status_str": "success"}, "outputs": self._told, "meta": self._shown}
             try:
                 if self.cancelling:
                     cancel_began = cancel_began or loop.time()
@@ -102,7 +130,8 @@ class Run:
                     if loop.time() - cancel_began > self._grace and not self.ignored_cancel:
                         self.ignored_cancel = True
                         log.warning("ComfyUI ignores a cancel for %.0f s.", self._grace)
-                        await self._backend.replace()
+                        if await self._backend.replace():
+                            raise Vanished  # with its process
                 entry = await self._entry()
             except CapsuleError as error:
                 if error.code not in ("comfyui-unreachable", "comfyui-error"):

@@ -84,13 +84,18 @@ def load(capsules: Sequence[Capsule]) -> dict[str, Workflow]:
     return workflows
 
 
-async def _serve(workflows: dict[str, Workflow], settings: Settings, report: Report) -> None:
-    await _check_comfy(settings)
-    backend: Backend = Attached(settings.comfy) if settings.attached else Supervised(settings)
+def assemble(workflows: dict[str, Workflow], settings: Settings, backend: Backend) -> tuple[Service, Worker]:
+    """A gateway that is not running yet: run its worker, and serve `build_app` of its service. Needs the event loop."""
     store = SqlStore(f"sqlite:///{settings.state / 'gateway.sqlite'}")
     outputs, board = LocalOutputs(settings.state / "blobs"), Board()
     worker = Worker("worker-0", backend, workflows, store, outputs, board, settings)
-    service = Service(settings, workflows, store, outputs, board, worker)
+    return Service(settings, workflows, store, outputs, board, worker), worker
+
+
+async def _serve(workflows: dict[str, Workflow], settings: Settings, report: Report) -> None:
+    await _check_comfy(settings)
+    backend: Backend = Attached(settings.comfy) if settings.attached else Supervised(settings)
+    service, worker = assemble(workflows, settings, backend)
     runner = web.AppRunner(build_app(service), access_log=None, handle_signals=False, shutdown_timeout=5)
     stop = _stop_signal()
     working: asyncio.Task[None] | None = None
@@ -113,7 +118,7 @@ async def _serve(workflows: dict[str, Workflow], settings: Settings, report: Rep
             with contextlib.suppress(asyncio.CancelledError):
                 await _unwrapped(working)
         await backend.stop()
-        await store.close()
+        await service.store.close()
         if reaping is not None:
             reaping.cancel()
 

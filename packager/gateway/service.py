@@ -19,6 +19,7 @@ from .workflow import Workflow
 
 log = logging.getLogger(__name__)
 
+_KILL = 3.0  # seconds that killing a ComfyUI which ignores a cancel may take
 _LOOK = 1.0  # seconds between looks into the store for what another gateway has ended
 
 
@@ -75,14 +76,34 @@ class Service:
             idempotency_key=key,
             body_digest=sha256_bytes(canonical_json(taken)),
         )
-        execution, made = await self.store.add(new, bound=self.settings.queue_bound)
+        execution, made = await self._add(new)
         if made:
-            log.info("queued %s", name, extra={"execution": execution.id})
             if self.settings.log_parameters:
                 log.info("parameters %s", canonical_json(taken).decode(), extra={"execution": execution.id})
-            self.board.tell(execution.id, "state", {"state": "queued"})
-            self.board.work.set()
+            if execution.state == "queued":
+                log.info("%s queued", name, extra={"execution": execution.id})
+                self.board.tell(execution.id, "state", {"state": "queued"})
+                self.board.work.set()
         return execution, made
+
+    async def _add(self, new: NewExecution) -> tuple[Execution, bool]:
+        """Into the queue, or straight to a worker with room: the same, one step shorter."""
+        room = self._worker.reserve()
+        taken = False
+        try:
+            execution, made = await self.store.add(
+                new,
+                bound=self.settings.queue_bound,
+                worker=self._worker.name if room else "",
+                lease=self.settings.lease,
+            )
+            if made and execution.state == "running":
+                taken = True
+                self._worker.take(execution)
+            return execution, made
+        finally:
+            if room and not taken:
+                self._worker.release()
 
     async def find(self, id: str, owner: str) -> Execution:
         """Raises Problem ``unknown-execution``, also for one that belongs to another key."""
@@ -114,7 +135,7 @@ class Service:
             raise Problem("already-finished", f"The execution has already {before.state}.", state=before.state)
         if now.state == "running":
             self._worker.cancel(now.prompt_id)
-            now = await self.wait(now, self.settings.cancel_grace + 2)
+            now = await self.wait(now, self.settings.cancel_grace + _KILL)
         if now.ended and now.state != "cancelled":
             raise Problem(
                 "already-finished", f"The execution has {now.state} before it could be stopped.", state=now.state

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +28,7 @@ log = logging.getLogger(__name__)
 
 _RECONNECT = 0.2
 _IDLE = 1.0  # seconds between looks for work that another gateway queued
+_LASTING = 0.2  # seconds
 _MOST_ATTEMPTS = 2
 
 
@@ -56,7 +59,8 @@ class Worker:
         self._wrong = ""
         self._connected = asyncio.Event()
         self._draining = False
-        self._strays: set[asyncio.Task[None]] = set()
+        self._room = settings.lanes
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def not_ready(self) -> str:
@@ -72,14 +76,20 @@ class Worker:
 
     async def run(self) -> None:
         """Work until cancelled."""
+        try:
+            await self._run()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._backend.run())
             tasks.create_task(self._listen())
             tasks.create_task(self._keep())
-            for execution in await self._store.adopt(self.name, self._settings.lease, own=True):
-                tasks.create_task(self._work(execution, adopted=True))
-            for _ in range(self._settings.lanes):
-                tasks.create_task(self._lane())
+            await self._adopt(own=True)
+            tasks.create_task(self._dispatch())
 
     def drain(self) -> None:
         """Take no more work."""
@@ -91,19 +101,43 @@ class Worker:
         if (run := self._runs.get(prompt_id)) is not None:
             run.cancel()
 
-    async def _lane(self) -> None:
-        while not self._draining:
-            await self._connected.wait()
+    def reserve(self) -> bool:
+        """Room for one execution right now; give it back with `take` or `release`."""
+        if self._draining or not self._connected.is_set() or self._room <= 0:
+            return False
+        self._room -= 1
+        return True
+
+    def release(self) -> None:
+        """The room that was reserved is not needed."""
+        self._room += 1
+        self._board.work.set()
+
+    def take(self, execution: Execution, *, adopted: bool = False) -> None:
+        """Run an execution that was claimed for this worker, in the room that was reserved."""
+        task = asyncio.create_task(self._work(execution, adopted=adopted))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self.release()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("The store failed; the execution is taken up again later", exc_info=task.exception())
+
+    async def _dispatch(self) -> None:
+        """Claim whenever there is room."""
+        while True:
             self._board.work.clear()
-            execution = await self._store.claim(self.name, list(self._workflows), self._settings.lease)
-            if execution is not None:
-                await self._work(execution)
-                continue
-            try:
+            if self.reserve():
+                execution = await self._store.claim(self.name, list(self._workflows), self._settings.lease)
+                if execution is not None:
+                    self.take(execution)
+                    continue
+                self._room += 1
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_IDLE):
                     await self._board.work.wait()
-            except TimeoutError:
-                pass
 
     async def _listen(self) -> None:
         """Hold the socket; whenever it comes or goes, every run looks at queue and history."""
@@ -113,6 +147,7 @@ class Worker:
                 async with self._backend.client.websocket(self._client_id) as events:
                     await self._check()
                     self._connected.set()
+                    self._board.work.set()
                     self._look()
                     async for event in events:
                         self._hear(event)
@@ -121,7 +156,8 @@ class Worker:
                 log.warning("The connection to ComfyUI failed: %s", error)
             self._connected.clear()
             self._backend.lost()
-            self._look()
+            for run in self._runs.values():
+                run.cut()
             await asyncio.sleep(_RECONNECT if not self._wrong else _IDLE)
 
     async def _check(self) -> None:
@@ -159,16 +195,17 @@ class Worker:
             for id, run in runs.items():
                 if kept.get(id):
                     run.cancel()
-            for execution in await self._store.adopt(self.name, self._settings.lease, own=False):
-                task = asyncio.create_task(self._work(execution, adopted=True))
-                self._strays.add(task)
-                task.add_done_callback(self._strays.discard)
+            await self._adopt(own=False)
+
+    async def _adopt(self, *, own: bool) -> None:
+        for execution in await self._store.adopt(self.name, self._settings.lease, own=own):
+            self._room -= 1  # it may go below zero: it is in ComfyUI's queue already
+            self.take(execution, adopted=True)
 
     async def _work(self, execution: Execution, *, adopted: bool = False) -> None:
         """Run it to its end and write that down; nothing that happens to it stops the worker."""
         EXECUTION.set(execution.id)
         self._board.tell(execution.id, "state", {"state": "running"})
-        log.info("running %s, attempt %d", execution.workflow, execution.attempts)
         try:
             state, outputs, problem = await self._attempt(execution, adopted)
         except Vanished:
@@ -195,12 +232,13 @@ class Worker:
         collector = Collector(workflow.contract, self._fetch)
         run = Run(execution, prepared.graph, self._backend, self._board, collector, self._settings.cancel_grace)
         self._runs[execution.prompt_id] = run
+        noted: asyncio.Task[None] | None = None
         try:
             async with asyncio.timeout(self._settings.deadline):
                 if not adopted:
                     await self._upload(prepared.files)
-                    if await run.submit(self._client_id):
-                        await self._store.mark_submitted(execution.id, execution.token)
+                    if await run.submit(self._client_id, listening=self._connected.is_set()):
+                        noted = asyncio.create_task(self._mark_submitted(execution))
                 else:
                     await self._connected.wait()
                     run.look()
@@ -219,6 +257,8 @@ class Worker:
             seconds = self._settings.deadline
             raise Problem("deadline-exceeded", f"The execution was stopped after {seconds:.0f} s.") from None
         finally:
+            if noted is not None:
+                noted.cancel()
             collector.drop()
             del self._runs[execution.prompt_id]
 
@@ -247,12 +287,14 @@ class Worker:
         self, execution: Execution, state: State, outputs: dict[str, list[Item]], problem: Problem | None
     ) -> None:
         told = problem.document() if problem else None
-        ended = await self._store.finish(execution.id, execution.token, state, outputs=outputs, problem=told)
-        if ended is None:
+        now = time.time()
+        if not await self._store.finish(execution.id, execution.token, state, now, outputs=outputs, problem=told):
             log.warning("Another worker has taken this over; its result counts.")
             return
-        log.info("%s after %.3f s", state, ended.finished - ended.started)
-        self._board.end(ended)
+        seconds = now - execution.started
+        log.info("%s %s after %.3f s, attempt %d", execution.workflow, state, seconds, execution.attempts)
+        changes = {"state": state, "finished": now, "outputs": outputs, "problem": told}
+        self._board.end(execution.model_copy(update=changes))
 
     async def _upload(self, files: Mapping[str, Path | bytes]) -> None:
         """Put the files a graph reads into ComfyUI's input folder, each once for each life of ComfyUI."""
@@ -263,6 +305,11 @@ class Worker:
             subfolder, _, name = reference.rpartition("/")
             await self._backend.client.upload_image(data, name, subfolder=subfolder, overwrite=True)
             self._uploaded.add(reference)
+
+    async def _mark_submitted(self, execution: Execution) -> None:
+        """Only of a run that lasts: one that has ended needs no such note."""
+        await asyncio.sleep(_LASTING)
+        await self._store.mark_submitted(execution.id, execution.token)
 
     async def _fetch(self, reference: Reference) -> tuple[str, int]:
         folder = self._backend.folder(reference.type)
