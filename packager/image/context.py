@@ -18,6 +18,7 @@ from ..materialise import (
     ModelStore,
     Packs,
     chosen_packs,
+    hashed_requirements,
     link_or_copy,
     materialise_sources,
     model_sources,
@@ -91,6 +92,7 @@ def _fill(
     report(Progress(phase="image", item="gateway"))
     copy_own(into / "gateway")
     here = Path(__file__).parent
+    locked = read_pylock(capsule.pylock)
     texts = {
         "Dockerfile": dockerfile(plan),
         "README.md": readme(plan),
@@ -100,10 +102,10 @@ def _fill(
         "build/gateway-requirements.txt": requirements("gateway").read_text(),
         "build/uv-requirements.txt": requirements("uv").read_text(),
         "lock/pylock.toml": capsule.pylock,
+        "lock/requirements.txt": hashed_requirements(locked),
     }
-    unproved = read_pylock(capsule.pylock).unproved
-    if unproved:
-        texts["lock/unproved.txt"] = "\n".join(sorted(unproved)) + "\n"
+    if locked.unproved:
+        texts["lock/unproved.txt"] = "\n".join(sorted(locked.unproved)) + "\n"
     if plan.prove:
         # Not the capsule itself: a changed value in the graph must not make the build boot ComfyUI again.
         texts["proof/object_info.json"] = json.dumps(json.loads(canonical_json(capsule.object_info)), indent=1)

@@ -6,15 +6,9 @@ from .interpreters import PYTHON_SOURCES, InstalledPython, ManagedPython, Runnin
 from .model_store import ModelStore, link_or_copy
 from .models import model_sources, place_inputs, place_models
 from .paths import place
-from .python import (
-    LockedPython,
-    install_python,
-    installed_versions,
-    read_pylock,
-    refuse_python,
-    site_packages,
-    venv_python,
-)
+from .pylock import LockedPython, read_pylock
+from .python import install_python, installed_versions, refuse_python, site_packages, venv_python
+from .requirements import hashed_requirements
 from .sources import Packs, Sources, chosen_packs, materialise_sources, pack_folder, refuse_sources
 
 __all__ = [
@@ -31,6 +25,7 @@ __all__ = [
     "Sources",
     "chosen_packs",
     "find_python",
+    "hashed_requirements",
     "install_python",
     "installed_versions",
     "link_or_copy",

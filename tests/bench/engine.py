@@ -25,6 +25,8 @@ from typing import IO
 from comfy_capsule.packager.command import run
 from comfy_capsule.packager.errors import CapsuleError
 
+from .cache import cache_root
+
 _SUITE = "trixie"
 """The Debian release whose engine is unpacked: bookworm's own (20.10) knows neither `COPY --link` nor heredocs."""
 
@@ -56,9 +58,7 @@ class Engine:
 
 def cache_folder() -> Path:
     """Where the bench keeps the engine, its data and base images."""
-    root = os.environ.get("COMFY_CAPSULE_BENCH")
-    bench = Path(root) if root else Path.home() / ".cache" / "comfy-capsule" / "bench"
-    return bench / "engine"
+    return cache_root() / "engine"
 
 
 @contextmanager
@@ -210,7 +210,7 @@ def _start(home: Path, store: str, environment: Mapping[str, str]) -> Engine:
         "pidfile": str(pid_file),
         "hosts": [environment["DOCKER_HOST"]],
         # What the tests build stays warm, but not for ever.
-        "builder": {"gc": {"enabled": True, "defaultKeepStorage": "40GB"}},
+        "builder": {"gc": {"enabled": True, "defaultKeepStorage": "16GB"}},
     }
     config = home / f"daemon-{store}.json"
     config.write_text(json.dumps(settings, indent=1))
@@ -227,6 +227,7 @@ def _start(home: Path, store: str, environment: Mapping[str, str]) -> Engine:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and daemon.poll() is None:
         if found := _answering(environment, own=True):
+            found.docker("image", "prune", "--force")  # images that a later build took the tag from
             return found
         time.sleep(0.1)
     _stop(pid_file)
