@@ -6,67 +6,24 @@ import os
 import re
 import sys
 import tempfile
-import tomllib
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-import tomlkit
-from packaging.pylock import Package, Pylock, PylockValidationError
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
-from pydantic import BaseModel, ConfigDict
 
 from ..capsule import Lock
 from ..command import run, watch
-from ..errors import BadInput, Blocked, CapsuleError
+from ..errors import Blocked, CapsuleError
 from ..progress import Progress, Report
 from ..uv import find_uv
 from .interface import PythonSource
 from .interpreters import PYTHON_SOURCES, find_python
+from .pylock import LockedPython, read_pylock
+from .uvlock import uv_lock
 
 _DOWNLOADING = re.compile(r"^\s*(?:Downloading|Building|Updating) (.+)$", re.MULTILINE)
-
-
-class LockedPython(BaseModel):
-    """What `pylock.toml` says: the locked packages, and the pins of which it knows no file.
-
-    Attributes:
-        unproved: ``name==version`` each; to be had from an index, without a hash to hold it to.
-        builds: the names that come as source, so that installing them runs their code.
-    """
-
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
-
-    pylock: Pylock
-    unproved: tuple[str, ...]
-    builds: tuple[str, ...]
-
-    def versions(self) -> dict[str, str]:
-        """``{normalized name: version}`` of everything that must be installed; empty where any will do."""
-        pinned = {str(item.name): str(item.version or "") for item in self.pylock.packages}
-        return pinned | {_name(pin): pin.partition("==")[2] for pin in self.unproved}
-
-
-def read_pylock(text: str) -> LockedPython:
-    """Read a capsule's `pylock.toml` (PEP 751, by `packaging.pylock`).
-
-    Raises:
-        BadInput: ``pylock-unreadable``.
-    """
-    try:
-        said = tomllib.loads(text)
-        pylock = Pylock.from_dict(said)
-        pylock.validate()
-    except (tomllib.TOMLDecodeError, PylockValidationError) as error:
-        message = f"The capsule's pylock.toml cannot be read: {error}."
-        raise BadInput("pylock-unreadable", message, "Export the capsule again.") from error
-    unproved = tuple(str(pin) for pin in ((pylock.tool or {}).get("comfy-capsule") or {}).get("unproved", ()))
-    for pin in unproved:
-        if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+_-]+", pin):  # it becomes a line for uv
-            message = f"The capsule's pylock.toml names {pin!r}, which is no name==version."
-            raise BadInput("pylock-unreadable", message, "Export the capsule again.")
-    return LockedPython(pylock=pylock, unproved=unproved, builds=tuple(_builds(pylock.packages)))
 
 
 def install_python(
@@ -105,8 +62,12 @@ def install_python(
     python = venv_python(venv)
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, "pylock.toml")  # uv insists on the name
-        file.write_text(_installable(locked, base))
-        _sync(file, venv, report, len(wanted), build=trust)
+        try:
+            given = uv_lock(locked, base)
+            file.write_text(given.text)
+            _sync(file, venv, report, len(wanted), [*given.arguments, *([] if trust else ["--no-build"])])
+        except CapsuleError as error:
+            raise _failed(error) from error
     _compare(wanted, venv)
     report(Progress(phase="python", done=len(wanted), total=len(wanted)))
     return python
@@ -145,39 +106,7 @@ def installed_versions(venv: Path) -> dict[str, str]:
     return {canonicalize_name(item.metadata["Name"]): item.version for item in found}
 
 
-def _builds(packages: Sequence[Package]) -> list[str]:
-    built = []
-    for item in packages:
-        archive = item.archive and not str(item.archive.url or item.archive.path or "").endswith(".whl")
-        if item.vcs or item.directory or archive or (item.sdist and not item.wheels):
-            built.append(str(item.name))
-    return built
-
-
-def _installable(locked: LockedPython, base: Path) -> str:
-    """The lock as uv takes it: the unproved pins get the files that the index has today."""
-    packages = list(locked.pylock.packages)
-    if locked.unproved:
-        # With the base interpreter: the venv's would run the `.pth` files of what is installed.
-        with tempfile.TemporaryDirectory() as scratch:
-            pins, found = Path(scratch, "pins.txt"), Path(scratch, "pylock.toml")
-            pins.write_text("\n".join(locked.unproved) + "\n")
-            words = ["--no-deps", "--no-build", "--quiet", "--no-header", "--format", "pylock.toml"]
-            try:
-                run([find_uv(), "pip", "compile", *words, "--python", base, "-o", found, pins])
-            except CapsuleError as error:
-                raise _failed(error) from error
-            packages += Pylock.from_dict(tomllib.loads(found.read_text())).packages
-    whole = Pylock(
-        lock_version=locked.pylock.lock_version,
-        created_by=locked.pylock.created_by,
-        requires_python=locked.pylock.requires_python,
-        packages=packages,
-    )
-    return tomlkit.dumps(whole.to_dict())
-
-
-def _sync(file: Path, venv: Path, report: Report, total: int, *, build: bool) -> None:
+def _sync(file: Path, venv: Path, report: Report, total: int, arguments: Sequence[str]) -> None:
     folder = site_packages(venv)
 
     def tick(said: str) -> None:
@@ -186,13 +115,8 @@ def _sync(file: Path, venv: Path, report: Report, total: int, *, build: bool) ->
         item = "installing" if "Prepared" in said or not names else names[-1]
         report(Progress(phase="python", item=item, done=min(done, total), total=total))
 
-    words = ["--preview-features", "pylock", "--link-mode", _link_mode(venv)]
-    if not build:
-        words.append("--no-build")
-    try:
-        watch([find_uv(), "pip", "sync", *words, "--python", venv_python(venv), file], tick)
-    except CapsuleError as error:
-        raise _failed(error) from error
+    words = ["--preview-features", "pylock", "--link-mode", _link_mode(venv), *arguments]
+    watch([find_uv(), "pip", "sync", *words, "--python", venv_python(venv), file], tick)
 
 
 def _failed(error: CapsuleError) -> CapsuleError:
@@ -244,7 +168,3 @@ def _version(text: str) -> Version | str:
         return Version(text)
     except InvalidVersion:
         return text
-
-
-def _name(pin: str) -> str:
-    return canonicalize_name(pin.partition("==")[0])

@@ -79,6 +79,22 @@ def test_exactly_the_locked_files_in_a_venv_that_can_be_moved(tmp_path: Path, mo
     assert said.stdout == "alpha 1.0\n"
 
 
+def test_a_second_install_needs_no_download_and_still_checks_the_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    file = wheel(tmp_path, "alpha")
+    text, other = pylock(file), pylock(file, digest="0" * 64)
+    install_python(lock(), text, tmp_path / "first", silent, trust=False)
+    file.unlink()
+    install_python(lock(), text, tmp_path / "second", silent, trust=False)
+    assert installed_versions(tmp_path / "second") == {"alpha": "1.0"}
+    with pytest.raises(CapsuleError):
+        install_python(lock(), other, tmp_path / "third", silent, trust=False)
+    entries = [path for path in (tmp_path / "cache").rglob("*alpha*") if "pypi" in path.parts]
+    assert entries == [], "a capsule's wheel may not be taken for the index's own"
+
+
 def test_a_file_with_another_hash_is_refused(tmp_path: Path) -> None:
     text = pylock(wheel(tmp_path, "alpha"), digest="0" * 64)
     with pytest.raises(CapsuleError, match=r"[Hh]ash mismatch") as caught:
