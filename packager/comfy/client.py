@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
@@ -151,7 +151,7 @@ class ComfyClient:
         query = {"filename": filename, "subfolder": subfolder, "type": type}
         async with self._request("GET", "/view", params=query) as answer:
             if answer.status == 404:
-                raise CapsuleError("no-such-file", f"ComfyUI has no {type} file {subfolder}/{filename}.")
+                raise CapsuleError("no-such-file", f"ComfyUI has no {type} file {posixpath.join(subfolder, filename)}.")
             await self._expect(answer, "/view")
             async for chunk in answer.content.iter_chunked(_CHUNK):
                 yield chunk
@@ -159,7 +159,14 @@ class ComfyClient:
     async def upload_image(
         self, data: bytes, name: str, subfolder: str = "", overwrite: bool = False, type: str = "input"
     ) -> Uploaded:
-        """Put a file into the input folder. Without `overwrite`, other bytes under that name get a new name."""
+        """Put a file into the input folder. Without `overwrite`, other bytes under that name get a new name.
+
+        Raises:
+            BadInput: ``bad-file-name``.
+        """
+        if not name or any(ord(character) < 32 for character in name + subfolder):
+            raise BadInput("bad-file-name", f"{name!r} cannot be a file name.", "Choose another name.")
+        # ComfyUI takes the name as it stands in the header: percent signs of a quoted one would stay in it.
         form = aiohttp.FormData(quote_fields=False)
         form.add_field("image", data, filename=name, content_type="application/octet-stream")
         form.add_field("subfolder", subfolder)
@@ -194,9 +201,7 @@ class ComfyClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     @property

@@ -107,7 +107,7 @@ def _python_of(root: Path) -> Path:
 def _probe(root: Path, python: Path, arguments: Sequence[str]) -> Install:
     """Ask the install's Python. ``-B`` leaves no byte code behind; this process's own Python settings stay out."""
     source = Path(__file__).with_name("probe.py").read_text(encoding="utf-8")
-    argv = [python, "-B", "-c", source, root, *arguments]
+    argv: list[str | Path] = [python, "-B", "-c", source, root, *arguments]
     try:
         answer = run(argv, cwd=root, env={"PYTHONPATH": "", "PYTHONHOME": ""}, timeout=120)
         facts = json.loads(answer.splitlines()[-1])

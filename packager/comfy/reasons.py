@@ -64,7 +64,7 @@ def why_it_ended(lines: Sequence[str], returncode: int | None) -> Reason:
         cure = "It was killed, perhaps for want of memory." if returncode == -9 else ""
         return Reason("killed", f"It was ended by signal {-returncode}.", cure)
     last = next((line for line in reversed(clean) if line.strip()), "")
-    said = f", saying: {last.strip()}" if last else " and printed nothing"
+    said = f", saying: {last.strip()}" if last else " and printed nothing."
     return Reason("start-failed", f"It exited with status {returncode}{said}", "")
 
 

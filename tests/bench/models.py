@@ -22,8 +22,8 @@ def write_esrgan(path: Path, *, scale: int = 2, filters: int = 4, blocks: int = 
 
     Args:
         scale: 2 or 4.
-        filters: 3 or more. The size in MB is about ``blocks * (0.69 + 0.027 * filters + 0.0013 * filters**2)``,
-            e.g. 0.8 for the defaults, 64 for ``filters=64, blocks=23``.
+        filters: 3 or more. The size in MB is about ``blocks * (0.66 + 0.028 * filters + 0.0001 * filters**2)``,
+            e.g. 0.8 for the defaults, 66 for ``filters=64, blocks=23``.
     """
     random = numpy.random.RandomState(seed)  # its stream is frozen for ever (NEP 19)
     tensors: _Tensors = {}
@@ -41,6 +41,7 @@ def write_esrgan(path: Path, *, scale: int = 2, filters: int = 4, blocks: int = 
     _convolution(tensors, random, "conv_last", filters, 3, through=3)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, path)
+    path.chmod(0o644)  # it writes them for the owner alone
     return path
 
 

@@ -1,0 +1,25 @@
+"""What every test may use: the bench's ComfyUI, built once and booted once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def comfyui() -> Path:
+    """The folder of the pristine ComfyUI: read it, change nothing. `bench.fresh_install` gives a private copy."""
+    from bench import bench_install
+
+    return bench_install()
+
+
+@pytest.fixture(scope="session")
+def comfy(comfyui: Path) -> Iterator[object]:
+    """The pristine ComfyUI running on loopback, shared by all tests: a `bench.RunningComfy`."""
+    from bench import running
+
+    with running(comfyui) as running_comfy:
+        yield running_comfy
