@@ -6,7 +6,10 @@ import base64
 import hashlib
 import subprocess
 import sys
+import threading
 import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -84,9 +87,15 @@ def test_a_second_install_needs_no_download_and_still_checks_the_hash(
 ) -> None:
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     file = wheel(tmp_path, "alpha")
-    text, other = pylock(file), pylock(file, digest="0" * 64)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/{file.name}"
+    text, other = (said.replace(file.as_uri(), address) for said in (pylock(file), pylock(file, digest="0" * 64)))
     install_python(lock(), text, tmp_path / "first", silent, trust=False)
-    file.unlink()
+    server.shutdown()
+    server.server_close()
     install_python(lock(), text, tmp_path / "second", silent, trust=False)
     assert installed_versions(tmp_path / "second") == {"alpha": "1.0"}
     with pytest.raises(CapsuleError):
