@@ -23,6 +23,7 @@ from typing import Any
 
 import requests
 from bench import PICTURE, UPSCALE, bench_install, cache_root, example_picture
+from bench.baseimage import TAG as BASE
 from bench.baseimage import base_image
 from bench.engine import Engine, engine
 from comfy_capsule.packager.errors import CapsuleError
@@ -174,8 +175,8 @@ def run(demo: Demo, docker: Engine | None, why_not: str) -> bool:
         demo.row("image", f"not built ({why_not}); its build context is in {demo.folder / 'context'}")
     else:
         with demo.step("build: a container image that serves the capsule"):
-            base = base_image(docker)
-            words = ["build", demo.capsule, "-t", TAG, "--base", base, "--models-from", demo.models]
+            base_image(docker)
+            words = ["build", demo.capsule, "-t", TAG, "--base", BASE, "--models-from", demo.models]
             image = command(*words, environment=docker.environment)
         demo.row("image", f"{image['digest']}  {TAG}")
         with demo.step("run: the container until it is healthy, and the same call"):

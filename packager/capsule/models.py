@@ -87,9 +87,6 @@ class Observed(Frozen):
     """What was merely seen; outside the environment digest."""
 
     frontend: str = ""  # the version of the front-end that exported the graph
-    gpu: tuple[str, ...] = ()
-    arguments: tuple[str, ...] = ()
-    environment: tuple[str, ...] = ()  # names only, never values
 
 
 class Lock(Frozen):

@@ -7,10 +7,9 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from comfy_capsule.packager.capsule import Pack, environment_digest, lock_toml, tree_digest, tree_files
+from comfy_capsule.packager.capsule import environment_digest, lock_toml, tree_digest, tree_files
 from comfy_capsule.packager.comfy import Install
 from comfy_capsule.packager.progress import silent
 from comfy_capsule.packager.snapshot import snapshot_install
@@ -68,11 +67,6 @@ def install(tmp_path: Path) -> Install:
         temp_dir=root / "temp",
         user_dir=root / "user",
     )
-
-
-def packs_of(install: Install, **options: Any) -> dict[str, Pack]:
-    given = {"object_info": None, "used_classes": frozenset(), "report": silent, **options}
-    return {pack.name: pack for pack in read_packs(install, **given).packs}
 
 
 def test_clean_checkout_has_commit_origin_without_token_and_no_patch(tmp_path: Path) -> None:
