@@ -19,7 +19,7 @@ from .workflow import Workflow
 
 log = logging.getLogger(__name__)
 
-_KILL = 3.0  # seconds that killing a ComfyUI which ignores a cancel may take
+_KILL = 1.0  # seconds that killing a ComfyUI which ignores a cancel may take
 _LOOK = 1.0  # seconds between looks into the store for what another gateway has ended
 
 

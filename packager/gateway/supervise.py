@@ -163,7 +163,7 @@ class Supervised:
     async def replace(self) -> bool:
         if self._process is not None:
             self.up.clear()
-            await self._process.stop(grace=2)
+            await self._process.stop(grace=0.5)
         return True
 
     async def stop(self) -> None:

@@ -7,24 +7,17 @@ import base64
 import hashlib
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import FormData
-from aiohttp.test_utils import TestClient, TestServer
 from bench.fake_comfyui import PIXEL, FakeComfyUI
 from bench.gateway import blank_capsule
+from bench.gateway_here import BLANK, gateway, state_of
 from bench.pictures import example_picture
-from comfy_capsule.packager.capsule import Capsule, InputFile
+from comfy_capsule.packager.capsule import InputFile
 from comfy_capsule.packager.contract import Contract, Input, Output, Target
 from comfy_capsule.packager.gateway import Settings, read_settings
-from comfy_capsule.packager.gateway.app import build_app
-from comfy_capsule.packager.gateway.server import assemble, load
-from comfy_capsule.packager.gateway.supervise import Attached
-
-BLANK = "/workflows/blank"
 
 
 @pytest.fixture
@@ -36,35 +29,6 @@ async def fake() -> AsyncIterator[FakeComfyUI]:
 @pytest.fixture
 def settings(tmp_path: Path, fake: FakeComfyUI) -> Settings:
     return read_settings({}, comfy=fake.url, state=tmp_path, wait=5.0, cancel_grace=0.5, lease=1.0)
-
-
-@asynccontextmanager
-async def gateway(settings: Settings, *capsules: Capsule, ready: bool = True) -> AsyncIterator[TestClient[Any, Any]]:
-    """A gateway in this event loop, asked through a client; killed, not drained, at the end."""
-    settings.state.mkdir(exist_ok=True)
-    backend = Attached(settings.comfy)
-    service, worker = assemble(load(capsules or (blank_capsule(),)), settings, backend)
-    async with TestClient(TestServer(build_app(service))) as client:
-        working = asyncio.create_task(worker.run())
-        try:
-            while ready and (await client.get("/readyz")).status != 200:
-                await asyncio.sleep(0.01)
-            yield client
-        finally:
-            working.cancel()
-            await asyncio.wait([working])
-            await backend.stop()
-            await service.store.close()
-
-
-async def state_of(client: TestClient[Any, Any], id: str, wanted: str, seconds: float = 5) -> dict[str, Any]:
-    """The execution once its state is `wanted`."""
-    async with asyncio.timeout(seconds):
-        while True:
-            execution = await (await client.get(f"/executions/{id}")).json()
-            if execution["state"] == wanted:
-                return dict(execution)
-            await asyncio.sleep(0.02)
 
 
 async def test_a_run_gives_the_picture_with_its_type_size_and_digest(settings: Settings, fake: FakeComfyUI) -> None:

@@ -1,0 +1,48 @@
+"""A gateway inside the test's own event loop: nothing to start, and it can be killed between two lines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp.test_utils import TestClient, TestServer
+from comfy_capsule.packager.capsule import Capsule
+from comfy_capsule.packager.gateway import Settings
+from comfy_capsule.packager.gateway.app import build_app
+from comfy_capsule.packager.gateway.server import assemble, load
+from comfy_capsule.packager.gateway.supervise import Attached
+
+from .gateway import blank_capsule
+
+BLANK = "/workflows/blank"
+
+
+@asynccontextmanager
+async def gateway(settings: Settings, *capsules: Capsule, ready: bool = True) -> AsyncIterator[TestClient[Any, Any]]:
+    """A gateway in this event loop, asked through a client; killed, not drained, at the end."""
+    settings.state.mkdir(exist_ok=True)
+    backend = Attached(settings.comfy)
+    service, worker = assemble(load(capsules or (blank_capsule(),)), settings, backend)
+    async with TestClient(TestServer(build_app(service))) as client:
+        working = asyncio.create_task(worker.run())
+        try:
+            while ready and (await client.get("/readyz")).status != 200:
+                await asyncio.sleep(0.01)
+            yield client
+        finally:
+            working.cancel()
+            await asyncio.wait([working])
+            await backend.stop()
+            await service.store.close()
+
+
+async def state_of(client: TestClient[Any, Any], id: str, wanted: str, seconds: float = 5) -> dict[str, Any]:
+    """The execution once its state is `wanted`."""
+    async with asyncio.timeout(seconds):
+        while True:
+            execution = await (await client.get(f"/executions/{id}")).json()
+            if execution["state"] == wanted:
+                return dict(execution)
+            await asyncio.sleep(0.02)
