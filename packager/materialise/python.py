@@ -65,7 +65,8 @@ def install_python(
         try:
             given = uv_lock(locked, base)
             file.write_text(given.text)
-            _sync(file, venv, report, len(wanted), [*given.arguments, *([] if trust else ["--no-build"])])
+            if wanted:
+                _sync(file, venv, report, len(wanted), [*given.arguments, *([] if trust else ["--no-build"])])
         except CapsuleError as error:
             raise _failed(error) from error
     _compare(wanted, venv)

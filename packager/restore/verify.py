@@ -95,19 +95,16 @@ def verify_nodes(capsule: Capsule, comfy: Path, table: Table, *, report: Report 
 def _digest_rows(capsule: Capsule, found: Snapshot, rows: list[Row]) -> list[Row]:
     """The environment digest of what was found, in which everything comes together.
 
-    What only a running ComfyUI can tell (the packs' classes) and what a row has proved already (the models) is
-    taken from the capsule. Where a hash could not be had again there is no such row: it would prove nothing.
+    What only a running ComfyUI can tell (the packs' classes) and what rows have proved already (models, and the
+    distributions, whose list may be written down in another way) is taken from the capsule. Where a hash could not
+    be had again there is no such row: it would prove nothing.
     """
     if unproved_python(read_pylock(capsule.pylock), read_pylock(found.pylock)):
         return []
+    proved = {kind: all(row.equal for row in rows if row.kind == kind) for kind in ("model", "python")}
     classes = {pack.name: pack.classes for pack in capsule.lock.packs}
-    lock = found.lock.model_copy(
-        update={
-            "packs": tuple(
-                pack.model_copy(update={"classes": classes.get(pack.name, ())}) for pack in found.lock.packs
-            ),
-            "models": capsule.lock.models if all(row.equal for row in rows if row.kind == "model") else (),
-        }
-    )
-    digest = environment_digest(lock, found.pylock)
+    packs = tuple(pack.model_copy(update={"classes": classes.get(pack.name, ())}) for pack in found.lock.packs)
+    models = capsule.lock.models if proved["model"] else ()
+    lock = found.lock.model_copy(update={"packs": packs, "models": models})
+    digest = environment_digest(lock, capsule.pylock if proved["python"] else found.pylock)
     return [row("digest", "environment", capsule.digests.environment, digest)]

@@ -119,7 +119,7 @@ def test_a_wheel_that_is_not_what_the_lock_says_is_refused(tmp_path: Path) -> No
 
 def test_no_such_python(tmp_path: Path) -> None:
     with pytest.raises(CapsuleError, match=r"3\.99\.1") as caught:
-        install_python(lock("3.99.1"), pylock(), tmp_path / "v", silent, trust=False)
+        install_python(lock("3.99.1"), pylock(), tmp_path / "v", silent, trust=False, sources=[RunningPython()])
     assert caught.value.code == "python-not-found"
     assert caught.value.exit_status == 2
     assert not (tmp_path / "v").exists()
