@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import posixpath
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -101,7 +102,8 @@ class ComfyClient:
             extra_data: e.g. ``{"extra_pnginfo": {"workflow": …}}`` for the saved files.
 
         Raises:
-            GraphRefused: the graph is invalid, wholly or for some of its outputs; then nothing of it runs.
+            GraphRefused: the graph is invalid, wholly or for some of its outputs; in the second case ComfyUI has
+                begun with the others, and is stopped.
         """
         body: dict[str, Any] = {"prompt": graph, "extra_data": dict(extra_data or {})}
         if prompt_id:
@@ -113,8 +115,7 @@ class ComfyClient:
             raise GraphRefused.of(answer, graph)
         if answer.get("node_errors"):
             # ComfyUI has queued the outputs that are valid; half a result would be taken for a whole one.
-            await self.delete_queued(answer["prompt_id"])
-            await self.interrupt(answer["prompt_id"])
+            await self._withdraw(answer["prompt_id"])
             raise GraphRefused.of(answer, graph)
         return Submitted(prompt_id=answer["prompt_id"], number=answer.get("number", 0))
 
@@ -203,6 +204,17 @@ class ComfyClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    async def _withdraw(self, prompt_id: str) -> None:
+        """Take it out, waiting or running. An interrupt that comes as a prompt starts is forgotten (execution.py
+        clears the flag then), so it is said again; a node that never looks is left after a second."""
+        for _ in range(20):
+            await self.delete_queued(prompt_id)
+            await self.interrupt(prompt_id)
+            queue = await self.queue()
+            if prompt_id not in queue.running + queue.pending:
+                return
+            await asyncio.sleep(0.05)
 
     @property
     def _shown(self) -> str:
