@@ -15,7 +15,8 @@ from ..workflow import Definition
 from ..workflow.definitions import DYNAMIC_COMBO
 from .models import InputType
 
-COLOR = r"^#(?:[0-9a-fA-F]{6}|[0-9a-fA-F]{8})$"
+#: Ends with a look-ahead because Python's ``$`` lets a line break through, which other readers do not.
+COLOR = r"^#(?:[0-9a-fA-F]{6}|[0-9a-fA-F]{8})(?![\s\S])"
 _SEEDS = {"seed", "noise_seed"}
 #: Numbers that definitions use for "no bound"; they would only make a schema unreadable.
 _NO_BOUND = sys.float_info.max

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from comfy_capsule.packager.errors import BadInput
 from comfy_capsule.packager.workflow import check_api_graph, is_link, missing_classes, node_words
 from graphs import INFO, twice

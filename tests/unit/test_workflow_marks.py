@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from comfy_capsule.packager.errors import BadInput
 from comfy_capsule.packager.workflow import find_marks, unique_name
 from graphs import mark, mark_output, node_of, twice

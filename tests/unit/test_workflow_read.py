@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+
 from comfy_capsule.packager.errors import BadInput
 from comfy_capsule.packager.workflow import read_workflow_file
 from graphs import DATA, twice
