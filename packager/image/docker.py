@@ -109,10 +109,10 @@ class Docker:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause, in one line: the SDK wraps it three times."""
-    text = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-    found = re.search(r"\w+Error\((?:\d+, )?'([^']*)'", text)
-    return (found[1] if found else text).rstrip(".") + "."
+    """What the operating system said, which the SDK wraps several times; else the first line."""
+    text = str(error)
+    found = re.search(r"\[Errno \d+\] ([^')\"]+)", text) or re.search(r"Error\(\d+, '([^']+)'", text)
+    return (found[1] if found else (text.strip().splitlines() or [type(error).__name__])[0]).rstrip(".") + "."
 
 
 def _require_version(what: str, said: str, oldest: tuple[int, int]) -> None:

@@ -77,7 +77,7 @@ ENV HOME=/state \
     XDG_CACHE_HOME=/state/cache
 USER 1000:0
 @PROOF_STAGE@
-# The image: models, the proof, and last the capsule.
+# What it serves: the models, and last the capsule.
 FROM environment
 ARG SOURCE_DATE_EPOCH
 @MODELS@@PROOF@COPY --link capsule/ /capsule/

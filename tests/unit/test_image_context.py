@@ -1,0 +1,198 @@
+"""A build context is whole, the same for the same capsule, and holds nothing that it should not."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.git import commit_all, git
+from comfy_capsule.packager.capsule import (
+    Capsule,
+    ComfyUI,
+    Lock,
+    Model,
+    Pack,
+    Platform,
+    read_capsule,
+    sha256_bytes,
+    tree_digest,
+    tree_files,
+)
+from comfy_capsule.packager.contract import Contract
+from comfy_capsule.packager.errors import BadInput, CapsuleError
+from comfy_capsule.packager.image import EPOCH, write_context
+from comfy_capsule.packager.image.python import carry_python, find_prefix
+from comfy_capsule.packager.progress import silent
+
+PYLOCK = """\
+lock-version = "1.0"
+created-by = "comfy-capsule"
+
+[[packages]]
+name = "six"
+version = "1.17.0"
+[[packages.wheels]]
+url = "https://index.example/six-1.17.0-py2.py3-none-any.whl"
+hashes = {sha256 = "aa11"}
+
+[[packages]]
+name = "direct"
+version = "2.0"
+archive = {url = "https://files.example/direct-2.0-py3-none-any.whl", hashes = {sha256 = "bb22"}}
+
+[tool.comfy-capsule]
+unproved = ["odd==1.0"]
+"""
+MODEL = b"weights"
+
+
+def origin(folder: Path, files: dict[str, str]) -> dict[str, Any]:
+    """What a lock says of a git repository with `files` in `folder`."""
+    folder.mkdir(parents=True)
+    git("init", "--quiet", cwd=folder)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    (folder / "run.sh").write_text("#!/bin/sh\n")
+    (folder / "run.sh").chmod(0o775)
+    commit = commit_all(folder, "x")
+    return {"kind": "git", "origin": str(folder), "commit": commit, "tree": tree_digest(folder, tree_files(folder))}
+
+
+@pytest.fixture
+def capsule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Capsule:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    core = origin(tmp_path / "origins/core", {"main.py": "1\n"})
+    first = origin(tmp_path / "origins/first", {"__init__.py": "2\n"})
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "mine.safetensors").write_bytes(MODEL)
+    lock = Lock(
+        name="w",
+        platform=Platform(os="linux", arch="x86_64", python="3.11.7"),
+        comfyui=ComfyUI(version="0.30.0", **core),
+            Pack(name="unused", kind="git", origin="/nowhere", commit="0" * 40),
+        ),
+        models=(
+            Model(folder="vae", name="a/b.safetensors", size=len(MODEL), sha256=sha256_bytes(MODEL)),
+            Model(folder="loras", name="same.safetensors", size=len(MODEL), sha256=sha256_bytes(MODEL)),
+        ),
+    )
+    graph = {"1": {"class_type": "A", "inputs": {}}}
+    return Capsule(lock, PYLOCK, {}, graph, Contract(name="w"), {"B": {"x": 1}, "A": {}}, {})
+
+
+def context(capsule: Capsule, tmp_path: Path, name: str) -> Path:
+    folder = tmp_path / name
+    write_context(
+        capsule,
+        folder,
+        report=silent,
+        models_from=[tmp_path / "models"],
+        python_in_base=True,
+        base="python:3.11.7-slim",
+    )
+    return folder
+
+
+def files(folder: Path) -> dict[str, tuple[int, bytes]]:
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            found[path.relative_to(folder).as_posix()] = (stat.S_IMODE(path.stat().st_mode), path.read_bytes())
+    return found
+
+
+def test_the_same_capsule_gives_the_same_context(capsule: Capsule, tmp_path: Path) -> None:
+    first = context(capsule, tmp_path, "one")
+    before = os.umask(0o077)
+    try:
+        second = context(capsule, tmp_path, "two")
+    finally:
+        os.umask(before)
+    assert files(first) == files(second)
+    times = {path.lstat().st_mtime for path in first.rglob("*") if "models" not in path.parts}
+    assert times == {EPOCH}
+
+
+def test_what_is_in_it(capsule: Capsule, tmp_path: Path) -> None:
+    folder = context(capsule, tmp_path, "one")
+    found = files(folder)
+    assert found["sources/comfyui/main.py"] == (0o644, b"1\n")
+    assert found["sources/custom_nodes/first/run.sh"][0] == 0o755
+    assert not any("unused" in name or ".git/" in name or "__pycache__" in name for name in found)
+    assert found[f"models/{sha256_bytes(MODEL)}"][1] == MODEL
+    assert found["lock/pylock.toml"][1].decode() == PYLOCK
+    assert found["lock/requirements.txt"][1].decode().splitlines() == [
+        "six==1.17.0 --hash=sha256:aa11",
+        "direct @ https://files.example/direct-2.0-py3-none-any.whl --hash=sha256:bb22",
+    ]
+    assert found["lock/unproved.txt"][1] == b"odd==1.0\n"
+    assert "gateway/packager/gateway/__init__.py" in found
+    assert not any(name.startswith(("gateway/tests", "gateway/web")) for name in found)
+    assert read_capsule(folder / "capsule/w.capsule.zip").digests.capsule == capsule.digests.capsule
+    assert b"docker buildx build" in found["README.md"][1]
+
+
+def test_a_folder_with_something_in_it_is_left_alone(capsule: Capsule, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/x").write_text("x")
+    with pytest.raises(BadInput) as caught:
+        context(capsule, tmp_path, "mine")
+    assert caught.value.code == "context-exists"
+    assert os.listdir(tmp_path / "mine") == ["x"]
+
+
+def test_a_failure_leaves_nothing(capsule: Capsule, tmp_path: Path) -> None:
+    (tmp_path / "models/mine.safetensors").unlink()
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(CapsuleError):
+        context(capsule, tmp_path, "one")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "data") == [
+        name for name in before if name != "data"
+    ]
+
+
+class Here:
+    """A place with one interpreter."""
+
+    def __init__(self, interpreter: Path | None) -> None:
+        self.interpreter = interpreter
+
+    def find(self, version: str, implementation: str) -> Path | None:
+        return self.interpreter
+
+
+def interpreter(prefix: Path, says: str) -> Path:
+    (prefix / "bin").mkdir(parents=True)
+    path = prefix / "bin/python3.11"
+    path.write_text(f"#!/bin/sh\necho {says}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_prefix_is_carried_without_what_was_installed_into_it(tmp_path: Path) -> None:
+    prefix = tmp_path / "prefix"
+    path = interpreter(prefix, str(prefix))
+    for name in ("os.py", "site-packages/mine.py", "__pycache__/os.pyc", "json/__init__.py"):
+        (prefix / "lib/python3.11" / name).parent.mkdir(parents=True, exist_ok=True)
+        (prefix / "lib/python3.11" / name).write_text("")
+    (prefix / "bin/pip").write_text("")
+    (prefix / "lib/libpython3.11.so.1.0").write_text("")
+    assert find_prefix("3.11.7", "cpython", [Here(None), Here(path)]) == prefix
+    carry_python(prefix, "3.11.7", tmp_path / "to", silent)
+    assert sorted(item.relative_to(tmp_path / "to").as_posix() for item in (tmp_path / "to").rglob("*")) == [
+        *("bin", "bin/python", "bin/python3", "bin/python3.11"),
+        *("lib", "lib/libpython3.11.so.1.0", "lib/python3.11", "lib/python3.11/json"),
+        *("lib/python3.11/json/__init__.py", "lib/python3.11/os.py"),
+    ]
+
+
+def test_a_python_of_the_system_cannot_be_carried(tmp_path: Path) -> None:
+    with pytest.raises(BadInput) as caught:
+        find_prefix("3.11.7", "cpython", [Here(interpreter(tmp_path / "x", "/usr"))])
+    assert caught.value.code == "image-no-python"
+    assert "uv python install 3.11.7" in caught.value.cure

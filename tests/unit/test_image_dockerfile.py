@@ -1,0 +1,110 @@
+"""The Dockerfile's text: what it says for which plan, and that a strange name cannot say more than itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from comfy_capsule.packager.image import ImagePlan, dockerfile
+from comfy_capsule.packager.image.plan import BakedModel
+
+PLAN = ImagePlan(
+    name="portrait",
+    base="debian:bookworm-slim",
+    python_version="3.11.7",
+    python="carried",
+    packs=("alpha", "beta.disabled"),
+    models=(BakedModel(folder="upscale_models", name="sub/x2.safetensors", sha256="ab" * 32),),
+    unproved=False,
+    prove=True,
+    digests={"capsule": "c" * 64, "contract": "d" * 64, "environment": "e" * 64},
+)
+
+
+def lines(text: str, start: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith(start)]
+
+
+def final_stage(text: str) -> list[str]:
+    return text[text.rindex("\nFROM ") :].strip().splitlines()
+
+
+def test_each_thing_that_changes_alone_is_a_layer_and_the_capsule_is_the_last() -> None:
+    text = dockerfile(PLAN)
+    assert lines(text, "COPY --link --from=packs") == [
+        'COPY --link --from=packs ["/comfyui/custom_nodes/alpha/", "/comfyui/custom_nodes/alpha/"]',
+        'COPY --link --from=packs ["/comfyui/custom_nodes/beta.disabled/", "/comfyui/custom_nodes/beta.disabled/"]',
+    ]
+    last = lines("\n".join(final_stage(text)), "COPY")
+    assert last[0].endswith(f'["models/{"ab" * 32}", "/comfyui/models/upscale_models/sub/x2.safetensors"]')
+    assert last[-1] == "COPY --link capsule/ /capsule/"
+    assert not lines("\n".join(final_stage(text)), "RUN")
+
+
+def test_it_runs_as_nobody_in_particular_and_says_when_it_is_ready() -> None:
+    text = dockerfile(PLAN)
+    assert lines(text, "USER") == ["USER 1000:0"]
+    assert lines(text, "STOPSIGNAL") == ["STOPSIGNAL SIGTERM"]
+    assert "/readyz" in text[text.index("HEALTHCHECK") :]
+    entry = json.loads(lines(text, "ENTRYPOINT")[0].removeprefix("ENTRYPOINT "))
+    assert entry[:3] == ["comfy-capsule", "serve", "/capsule/portrait.capsule.zip"]
+    assert 'io.comfy-capsule.id="cccccccccccc"' in text
+
+
+def test_captured_code_runs_without_network_and_secret_only() -> None:
+    proof = dockerfile(PLAN).partition("AS proof\n")[2].partition("\nFROM")[0]
+    assert proof.startswith("RUN --network=none ")
+    assert "secret" not in proof
+
+
+def test_without_proof_nothing_boots() -> None:
+    text = dockerfile(PLAN.model_copy(update={"prove": False}))
+    assert "proof" not in text
+
+
+def test_python_of_the_base_is_used_where_it_is_equal() -> None:
+    text = dockerfile(PLAN.model_copy(update={"python": "base"}))
+    assert "COPY --link python/" not in text
+    assert "/usr/local/bin/python3 -m venv" in text
+    assert "/opt/python" not in text
+
+
+def test_pins_without_a_hash_are_installed_by_themselves() -> None:
+    assert "unproved.txt" not in dockerfile(PLAN)
+    assert "--no-deps --python /opt/venv/bin/python -r /build/lock/unproved.txt" in dockerfile(
+        PLAN.model_copy(update={"unproved": True})
+    )
+
+
+def test_names_are_data() -> None:
+    """``$`` is a variable and ``[`` a pattern to Docker, a quote ends a word."""
+    odd = PLAN.model_copy(update={"packs": ('a $HOME "b" [c]',)})
+    copied = lines(dockerfile(odd), "COPY --link --from=packs")[0]
+    source, target = json.loads(copied.removeprefix("COPY --link --from=packs "))
+    assert source == '/comfyui/custom_nodes/a \\$HOME "b" [[]c]/'
+    assert target == '/comfyui/custom_nodes/a \\$HOME "b" [c]/'
+
+
+def test_nothing_is_left_of_the_template() -> None:
+    text = dockerfile(PLAN)
+    assert "@" not in text
+    assert "http://127.0.0.1" in text.replace("http://127.0.0.1:8000", "http://127.0.0.1")
+    assert text.count("http") == 1  # the health check's own; no address of an index, no frontend image
+    assert "syntax=" not in text
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"python": "base"}, {"prove": False, "unproved": True, "packs": (), "models": ()}]
+)
+def test_hadolint_finds_nothing(change: dict[str, object], tmp_path: Path) -> None:
+    checker = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which("hadolint")
+    assert checker, "hadolint comes with the dev extra"
+    file = tmp_path / "Dockerfile"
+    file.write_text(dockerfile(PLAN.model_copy(update=change)))
+    done = subprocess.run([checker, "--no-color", file], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
