@@ -95,8 +95,11 @@ class Docker:
         import docker  # not there in the image, where this package is imported too
         from docker.errors import DockerException
 
+        environment = {**os.environ, **self._environment}
+        if not environment.get("DOCKER_HOST"):
+            environment["DOCKER_HOST"] = self._host_of_context()
         try:
-            client = docker.from_env(environment={**os.environ, **self._environment}, timeout=120)
+            client = docker.from_env(environment=environment, use_ssh_client=True, timeout=120)
             client.ping()
         except DockerException as error:
             raise BadInput(
@@ -106,6 +109,14 @@ class Docker:
             ) from error
         self._client = client
         return client
+
+    def _host_of_context(self) -> str:
+        """Where ``docker context`` points, which the SDK does not look at; empty for the usual socket."""
+        try:
+            host = run(["docker", "context", "inspect", "-f", "{{.Endpoints.docker.Host}}"], env=self._environment)
+        except CapsuleError:
+            return ""
+        return host.strip()
 
 
 def _reason(error: BaseException) -> str:

@@ -74,6 +74,8 @@ def capsule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Capsule:
         name="w",
         platform=Platform(os="linux", arch="x86_64", python="3.11.7"),
         comfyui=ComfyUI(version="0.30.0", **core),
+        packs=(
+            Pack(name="first", used=True, **first),
             Pack(name="unused", kind="git", origin="/nowhere", commit="0" * 40),
         ),
         models=(
