@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .models import MEDIA_TYPES, Contract
-from .openapi_parts import EXECUTION, JOB_HEADERS, PARAMETERS, PROBLEM, answers, schema_ref
+from .openapi_parts import EXECUTION, FILE, JOB_HEADERS, PARAMETERS, PROBLEM, answers, parameter_refs, schema_ref
 from .schema import Schema, example_parameters, parameters_schema, result_schema
 
 _JSON = "application/json"
@@ -30,7 +30,7 @@ def openapi(
 
     Source of the form: OpenAPI Specification 3.1.0; its schemas are JSON Schema 2020-12.
     """
-    schemas: Schema = {"Problem": PROBLEM, "Execution": EXECUTION}
+    schemas: Schema = {"Problem": PROBLEM, "Execution": EXECUTION, "File": FILE}
     paths: dict[str, Any] = {}
     for contract in contracts:
         stem = _stem(contract)
@@ -45,22 +45,24 @@ def openapi(
         "tags": [
             {"name": "workflows", "description": "Running them, and what they take."},
             {"name": "executions", "description": "Runs: their state, their outputs."},
+            {"name": "files", "description": "Uploads that parameters name."},
             {"name": "gateway", "description": "The gateway itself."},
         ],
-        "paths": {**paths, **_workflow_paths(), **_execution_paths(), **_gateway_paths()},
+        "paths": {**paths, **_workflow_paths(), **_execution_paths(), **_file_paths(), **_gateway_paths()},
         "components": {"schemas": schemas, "parameters": PARAMETERS},
     }
     if keys:
         document["components"]["securitySchemes"] = {
-            "key": {"type": "http", "scheme": "bearer", "description": "An API key of the gateway."}
+            "bearer": {"type": "http", "scheme": "bearer", "description": "An API key of the gateway."},
+            "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key."},
         }
-        document["security"] = [{"key": []}]
+        document["security"] = [{"bearer": []}, {"header": []}]
     return document
 
 
 def _stem(contract: Contract) -> str:
     """``hello-world`` → ``HelloWorld``, the beginning of the names of its schemas."""
-    return "".join(part[:1].upper() + part[1:] for part in contract.name.replace("_", "-").split("-"))
+    return "".join(part[:1].upper() + part[1:] for part in contract.name.split("-"))
 
 
 def _execution_of(contract: Contract) -> Schema:
@@ -75,7 +77,6 @@ def _execution_of(contract: Contract) -> Schema:
 
 def _run(contract: Contract) -> dict[str, Any]:
     stem = _stem(contract)
-    media = [each for each in contract.inputs if each.type in MEDIA_TYPES]
     example = example_parameters(contract)
     content: dict[str, Any] = {
         _JSON: {
@@ -83,60 +84,56 @@ def _run(contract: Contract) -> dict[str, Any]:
             "examples": {"defaults": {"summary": "The workflow's own values", "value": example}},
         }
     }
-    if media:
+    if any(each.type in MEDIA_TYPES for each in contract.inputs):
         content["multipart/form-data"] = _multipart(contract)
     described = [contract.description, f"Gives {', '.join(each.name for each in contract.outputs)}."]
     finished = {_JSON: {"schema": schema_ref(f"{stem}Execution")}}
     return {
-        "operationId": f"run_{contract.name.replace('-', '_')}",
+        "operationId": f"run{stem}",
         "tags": ["workflows"],
         "summary": f"Run {contract.title or contract.name}",
         "description": " ".join(part for part in described if part and contract.outputs) or contract.name,
-        "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in ("Prefer", "IdempotencyKey")],
+        "parameters": parameter_refs("Prefer", "IdempotencyKey", "Inline"),
         "requestBody": {"required": any(each.required for each in contract.inputs), "content": content},
         "responses": {
-            "200": {"description": "It has ended well; the outputs are in it.", "content": finished},
+            "200": {
+                "description": "It has ended well; the outputs are in it.",
+                "headers": JOB_HEADERS,
+                "content": finished,
+            },
             "202": {
                 "description": "It is queued or running; ask again at Location.",
                 "headers": JOB_HEADERS,
                 "content": finished,
             },
-            **answers("400", "401", "404", "409", "413", "415", "422", "429", "500", "503", "504"),
+            **answers("400", "401", "404", "409", "413", "415", "422", "429", "500", "502", "503", "504"),
         },
     }
 
 
 def _multipart(contract: Contract) -> dict[str, Any]:
-    """Files as parts of their own, named as the parameter; all else in one JSON part, so that no text is guessed at."""
-    files = [each for each in contract.inputs if each.type in MEDIA_TYPES]
-    names = {each.name for each in files}
+    """Files as parts of their own, named as the parameter; all else in one JSON part, so that no text is guessed at.
+
+    Nothing is required here that the JSON part could hold instead, such as ``{"file": id}``.
+    """
     whole = parameters_schema(contract)
+    media = {each.name: _media_type(each.type) for each in contract.inputs if each.type in MEDIA_TYPES}
+    titles = {each.name: each.title or each.name for each in contract.inputs}
+    parts = {name: {"title": titles[name], "contentMediaType": kind} for name, kind in media.items()}
     rest = {
         "type": "object",
-        "properties": {name: schema for name, schema in whole["properties"].items() if name not in names},
+        "description": "The parameters that are not parts of their own.",
+        "properties": whole["properties"],
         "additionalProperties": False,
     }
-    kinds = {each.name: "application/octet-stream" if each.type == "file" else _media_type(each.type) for each in files}
-    properties: dict[str, Any] = {"parameters": {**rest, "description": "All parameters that are no files."}}
-    for each in files:
-        properties[each.name] = {"title": each.title or each.name, "contentMediaType": kinds[each.name]}
-    required = [each.name for each in files if each.required]
     return {
-        "schema": {
-            "type": "object",
-            "properties": properties,
-            **({"required": required} if required else {}),
-            "additionalProperties": False,
-        },
-        "encoding": {
-            "parameters": {"contentType": _JSON},
-            **{name: {"contentType": kind} for name, kind in kinds.items()},
-        },
+        "schema": {"type": "object", "properties": {**parts, "parameters": rest}},
+        "encoding": {name: {"contentType": kind} for name, kind in {**media, "parameters": _JSON}.items()},
     }
 
 
 def _media_type(kind: str) -> str:
-    return "image/*" if kind == "mask" else f"{kind}/*"
+    return {"mask": "image/*", "file": "application/octet-stream"}.get(kind, f"{kind}/*")
 
 
 def _workflow_paths() -> dict[str, Any]:
@@ -147,18 +144,17 @@ def _workflow_paths() -> dict[str, Any]:
                 "type": "array",
                 "items": {
                     "type": "object",
-                    "properties": {key: {"type": "string"} for key in ("name", "title", "description")},
+                    "properties": {key: {"type": "string"} for key in ("name", "title", "description", "capsule")},
                     "required": ["name"],
                 },
             }
         },
         "required": ["workflows"],
     }
-    name = [{"$ref": "#/components/parameters/Workflow"}]
     return {
         "/workflows": {"get": _get("list_workflows", "workflows", "The workflows that are served", listed, "401")},
         "/workflows/{name}/schema": {
-            "parameters": name,
+            "parameters": parameter_refs("Workflow"),
             "get": _get(
                 "workflow_schema",
                 "workflows",
@@ -171,6 +167,18 @@ def _workflow_paths() -> dict[str, Any]:
     }
 
 
+_EVENTS: dict[str, Any] = {
+    "operationId": "execution_events",
+    "tags": ["executions"],
+    "summary": "Follow an execution",
+    "description": "Server-sent events `state`, `progress`, and `end` with the whole execution; Last-Event-ID resumes.",
+    "responses": {
+        "200": {"description": "The events.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        **answers("401", "404"),
+    },
+}
+
+
 def _execution_paths() -> dict[str, Any]:
     execution = schema_ref("Execution")
     listed: Schema = {
@@ -178,8 +186,6 @@ def _execution_paths() -> dict[str, Any]:
         "properties": {"executions": {"type": "array", "items": execution}},
         "required": ["executions"],
     }
-    one = {"$ref": "#/components/parameters/Execution"}
-    output = [one, *({"$ref": f"#/components/parameters/{name}"} for name in ("Output", "Index"))]
     bytes_of = {
         "operationId": "execution_output",
         "tags": ["executions"],
@@ -201,13 +207,56 @@ def _execution_paths() -> dict[str, Any]:
         },
     }
     return {
-        "/executions": {"get": _get("list_executions", "executions", "The executions of this key", listed, "401")},
+        "/executions": {
+            "parameters": parameter_refs("OfWorkflow", "InState", "Limit", "Before"),
+            "get": _get(
+                "list_executions", "executions", "The executions of this key, newest first", listed, "400", "401"
+            ),
+        },
         "/executions/{id}": {
-            "parameters": [one],
+            "parameters": parameter_refs("Execution", "Prefer", "Inline"),
             "get": _get("get_execution", "executions", "One execution", execution, "401", "404"),
         },
-        "/executions/{id}/outputs/{output}/{index}": {"parameters": output, "get": bytes_of},
-        "/executions/{id}/cancel": {"parameters": [one], "post": cancel},
+        "/executions/{id}/outputs/{output}/{index}": {
+            "parameters": parameter_refs("Execution", "Output", "Index"),
+            "get": bytes_of,
+        },
+        "/executions/{id}/cancel": {"parameters": parameter_refs("Execution"), "post": cancel},
+        "/executions/{id}/events": {"parameters": parameter_refs("Execution"), "get": _EVENTS},
+    }
+
+
+_FILE_HEADERS = {"Location": {**JOB_HEADERS["Location"], "description": "Where the file is."}}
+
+
+def _file_paths() -> dict[str, Any]:
+    binary: Schema = {"application/octet-stream": {"schema": {}}}
+    form: Schema = {
+        "multipart/form-data": {
+            "schema": {"type": "object", "properties": {"file": {"contentMediaType": "application/octet-stream"}}}
+        }
+    }
+    stored = {"description": "It is stored.", "content": {_JSON: {"schema": schema_ref("File")}}}
+    upload = {
+        "operationId": "upload_file",
+        "tags": ["files"],
+        "summary": "Upload a file",
+        "parameters": parameter_refs("Filename"),
+        "requestBody": {"required": True, "content": {**binary, **form}},
+        "responses": {"201": {**stored, "headers": _FILE_HEADERS}, **answers("400", "401", "413")},
+    }
+    download = {
+        "operationId": "get_file",
+        "tags": ["files"],
+        "summary": "The bytes of an upload",
+        "responses": {
+            "200": {"description": "The bytes, under their own media type.", "content": {"*/*": {"schema": {}}}},
+            **answers("401", "404"),
+        },
+    }
+    return {
+        "/files": {"post": upload},
+        "/files/{id}": {"parameters": parameter_refs("File"), "get": download},
     }
 
 

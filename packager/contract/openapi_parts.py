@@ -7,6 +7,11 @@ from typing import Any
 from .schema import Schema
 
 
+def parameter_refs(*names: str) -> list[dict[str, Any]]:
+    """References to the document's shared parameters."""
+    return [{"$ref": f"#/components/parameters/{name}"} for name in names]
+
+
 def schema_ref(name: str) -> Schema:
     """A reference to one of the document's schemas."""
     return {"$ref": f"#/components/schemas/{name}"}
@@ -37,6 +42,7 @@ PROBLEM: Schema = {
     "required": ["type", "title", "status", "code"],
 }
 
+_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
 _STATES = ["queued", "running", "succeeded", "failed", "cancelled", "lost"]
 
 EXECUTION: Schema = {
@@ -46,12 +52,35 @@ EXECUTION: Schema = {
     "properties": {
         "id": {"type": "string"},
         "workflow": {"type": "string"},
+        "capsule": {"type": "string", "description": "The digest of the capsule that ran."},
         "state": {"enum": _STATES},
         "parameters": {"type": "object", "description": "As they were bound: drawn seeds and defaults included."},
-        "outputs": {"type": "object", "description": "By name; whole when the state is succeeded."},
+        "outputs": {"type": "object", "description": "By name; whole when the state is succeeded, else empty."},
         "problem": {"anyOf": [schema_ref("Problem"), {"type": "null"}]},
+        "attempts": {"type": "integer", "minimum": 0},
+        "progress": {"type": "object", "description": "While it runs: the node, and how far it is."},
+        "cancel_requested": {"type": "boolean"},
+        "created_at": _TIME,
+        "started_at": _TIME,
+        "finished_at": _TIME,
     },
     "required": ["id", "workflow", "state"],
+}
+
+FILE: Schema = {
+    "title": "File",
+    "description": 'An upload, to be named in parameters as {"file": id}.',
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "url": {"type": "string", "format": "uri-reference"},
+        "filename": {"type": "string"},
+        "type": {"type": "string", "description": "The media type."},
+        "size": {"type": "integer", "minimum": 0, "description": "Bytes."},
+        "sha256": {"type": "string", "description": "Of the bytes, in hex."},
+        "created_at": {"type": "string", "format": "date-time"},
+    },
+    "required": ["id", "url", "filename", "type", "size", "sha256"],
 }
 
 JOB_HEADERS: dict[str, Any] = {
@@ -60,6 +89,10 @@ JOB_HEADERS: dict[str, Any] = {
         "schema": {"type": "string", "format": "uri-reference"},
     }
 }
+
+
+def _query(name: str, description: str, schema: Schema) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
 def _path(name: str, description: str, schema: Schema | None = None) -> dict[str, Any]:
@@ -76,6 +109,13 @@ PARAMETERS: dict[str, Any] = {
     "Workflow": _path("name", "The workflow's name."),
     "Execution": _path("id", "The execution's id."),
     "Output": _path("output", "The output's name, as in the contract."),
+    "File": _path("id", "The upload's id."),
+    "Inline": _query("inline", "Whether small files come inside the answer, as base64.", {"type": "boolean"}),
+    "Filename": _query("filename", "The file's name, when the body is its bare bytes.", {"type": "string"}),
+    "OfWorkflow": _query("workflow", "Only executions of this workflow.", {"type": "string"}),
+    "InState": _query("state", "Only executions in this state.", {"enum": _STATES}),
+    "Limit": _query("limit", "How many at most.", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
+    "Before": _query("before", "The last id of the page before: the next page.", {"type": "string"}),
     "Index": _path("index", "Which of its items, from 0.", {"type": "integer", "minimum": 0}),
     "Prefer": {
         "name": "Prefer",
@@ -102,6 +142,7 @@ _ANSWERS = {
     "422": "The parameters do not fit the contract; each one that is wrong is named.",
     "429": "Too many executions are waiting.",
     "500": "The workflow or the gateway failed.",
+    "502": "ComfyUI answered wrongly.",
     "503": "It cannot run workflows now.",
     "504": "The execution took too long.",
 }

@@ -40,6 +40,8 @@ _INPUT_TYPES: dict[str, OutputType] = {
     "MESH": "3d",
 }
 
+#: The part of a multipart request that holds all that are no files.
+RESERVED = "parameters"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
@@ -49,11 +51,11 @@ def check_name(name: str, where: str) -> None:
     Raises:
         BadInput: ``mark-name-bad``.
     """
-    if not _NAME.fullmatch(name):
+    if name == RESERVED or not _NAME.fullmatch(name):
         raise BadInput(
             "mark-name-bad",
             f"The name {name!r} on {where} is not one a program can use.",
-            "Use small letters, digits and _, beginning with a letter, at most 64.",
+            f"Use small letters, digits and _, beginning with a letter, at most 64; {RESERVED!r} is taken.",
         )
 
 

@@ -141,6 +141,11 @@ def output_schema(each: Output) -> Schema:
             "type": {"type": "string", "description": "The media type."},
             "size": {"type": "integer", "minimum": 0, "description": "Bytes."},
             "sha256": {"type": "string", "description": "Of the bytes, in hex."},
+            "data": {
+                "type": "string",
+                "contentEncoding": "base64",
+                "description": "Of small files, when inline=true was asked for: the bytes.",
+            },
             "value": {"description": "Of texts and JSON: the value itself."},
         },
         "required": ["kind"],

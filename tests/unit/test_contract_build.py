@@ -124,6 +124,7 @@ def test_a_mark_narrows() -> None:
         ("steps", {"maxLength": 3}, "mark-does-not-fit"),
         ("prompt", {"minimum": 3}, "mark-does-not-fit"),
         ("steps", {"name": "Steps!"}, "mark-name-bad"),
+        ("steps", {"name": "parameters"}, "mark-name-bad"),
         ("image", {}, "mark-without-target"),
         ("gone", {}, "mark-without-target"),
     ],
