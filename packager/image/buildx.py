@@ -135,7 +135,7 @@ def run_buildx(argv: Sequence[str], environment: Mapping[str, str], report: Repo
     if process.returncode != 0:
         if status.failed:
             raise status.failure()
-        said_last = without_credentials("".join(plain).strip()[-600:])
+        said_last = without_credentials("".join(plain).strip().rpartition("ERROR: ")[2][-600:])
         raise CapsuleError("build-failed", f"docker buildx build failed: {said_last}", "Look at the engine's log.")
 
 

@@ -42,7 +42,9 @@ CMD ["bash"]
 
 
 def base_image(engine: Engine) -> str:
-    """Make sure that `TAG` is in `engine`; returns its image id, ``sha256:…``.
+    """Make sure that `TAG` is in `engine`; returns it: an image that no registry knows has no other name for FROM.
+
+    (In an engine with containerd's store it has one by digest too, which `packager.image` then finds by itself.)
 
     Raises:
         CapsuleError: ``no-program`` without mmdebstrap on an engine that cannot pull either.
@@ -52,7 +54,7 @@ def base_image(engine: Engine) -> str:
         # The label says from which recipe the image was made, so that a changed recipe makes it anew.
         found = engine.docker("image", "inspect", "-f", '{{.Id}} {{index .Config.Labels "recipe"}}', TAG).split()
         if found[1:] == [recipe]:
-            return found[0]
+            return TAG
     except CapsuleError:
         pass  # not there yet
     root = _root_file_system(recipe)
@@ -64,7 +66,7 @@ def base_image(engine: Engine) -> str:
             *("buildx", "build", "--load", "--provenance=false", "--label", f"recipe={recipe}"),
             *("--build-arg", f"SOURCE_DATE_EPOCH={_EPOCH}", "-t", TAG, folder),
         )
-    return engine.docker("image", "inspect", "-f", "{{.Id}}", TAG).strip()
+    return TAG
 
 
 def _root_file_system(recipe: str) -> Path:
@@ -81,7 +83,7 @@ def _root_file_system(recipe: str) -> Path:
         [
             *("env", "-i", f"PATH={os.environ['PATH']}", "LC_ALL=C.UTF-8", f"SOURCE_DATE_EPOCH={_EPOCH}"),
             *("mmdebstrap", "--variant=apt", f"--include={','.join(_PACKAGES)}", "--quiet"),
-            *("--aptopt=APT::Install-Recommends false", f"--customize-hook={hook} \"$1\""),
+            *("--aptopt=APT::Install-Recommends false", f'--customize-hook={hook} "$1"'),
             *("bookworm", making),
         ],
         timeout=900,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from bench.baseimage import base_image
 from bench.engine import Engine
 from bench.engine import engine as running_engine
@@ -19,5 +20,5 @@ def engine() -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def base(engine: Engine) -> str:
-    """The id of the bench's base image, which stands in for debian:bookworm-slim."""
+    """The name of the bench's base image, which stands in for debian:bookworm-slim."""
     return base_image(engine)
