@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+
 from comfy_capsule.packager.capsule import Capsule, ComfyUI, InputFile, Lock, Model, Platform
 from comfy_capsule.packager.contract import Contract
 from comfy_capsule.packager.errors import BadInput, CapsuleError

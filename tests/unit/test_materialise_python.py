@@ -13,6 +13,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
 from comfy_capsule.packager.capsule import ComfyUI, Finding, Lock, Platform
 from comfy_capsule.packager.errors import CapsuleError
 from comfy_capsule.packager.materialise import (

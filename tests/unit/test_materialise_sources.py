@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from comfy_capsule.packager.capsule import Capsule, ComfyUI, Lock, Pack, Platform, tree_digest, tree_files
 from comfy_capsule.packager.contract import Contract
 from comfy_capsule.packager.errors import BadInput, CapsuleError

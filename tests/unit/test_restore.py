@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from bench import Commit, build_pack
 from comfy_capsule.packager.capsule import (
     SUFFIX,
