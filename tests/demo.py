@@ -118,9 +118,9 @@ def call(address: str, key: str = "") -> Call:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     uploads = {"picture": (PICTURE, example_picture(), "image/png")}
     begun = time.monotonic()
-    answer = requests.post(
-        f"{address}/workflows/upscale", data=PARAMETERS, files=uploads, headers=headers | {"Prefer": "wait=120"}, timeout=180
-    )
+    wait = headers | {"Prefer": "wait=120"}
+    url = f"{address}/workflows/upscale"
+    answer = requests.post(url, data=PARAMETERS, files=uploads, headers=wait, timeout=180)
     if answer.status_code != 200:
         sys.exit(f"The API answered {answer.status_code}: {answer.text[:2000]}")
     output = answer.json()["outputs"]["image"][0]

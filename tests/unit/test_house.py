@@ -48,7 +48,8 @@ def test_the_root_imports_nothing_when_it_is_loaded() -> None:
 
 def test_inside_the_package_every_import_of_it_is_relative() -> None:
     for path in tracked("__init__.py", "packager/*.py", "server_routes/*.py", "nodes/*.py"):
-        assert not re.search(r"^\s*(from comfy_capsule[.\w]* import|import comfy_capsule)", path.read_text(), re.MULTILINE), path
+        text = path.read_text()
+        assert not re.search(r"^\s*(from comfy_capsule[.\w]* import|import comfy_capsule)", text, re.MULTILINE), path
 
 
 IN_COMFYUI = "comfy_capsule.packager.export"
@@ -67,7 +68,10 @@ def test_the_engine_imports_without_its_heavy_helpers() -> None:
     assert not {"sqlalchemy", "docker", "PIL", "jsonschema"} & set(loaded)
 
 
-@pytest.mark.parametrize("command", ["snapshot", "export", "inspect", "contract", "serve", "build", "restore", "verify"])
+COMMANDS = ("snapshot", "export", "inspect", "contract", "serve", "build", "restore", "verify")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_and_stands_in_the_readme(command: str) -> None:
     help_text = subprocess.run(
         [sys.executable, "-m", "comfy_capsule.packager.cli", command, "--help"],
