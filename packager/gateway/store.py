@@ -30,6 +30,27 @@ _COLUMNS = tuple(column for column in t.c if column.name not in _UNTOLD)
 # Built once: building a statement costs more than SQLite takes to run it.
 _INSERT = insert(t)
 _WAITING = select(func.count()).where(t.c.state == "queued")
+_OLDEST = (
+    select(t.c.id)
+    .where(t.c.state == "queued", t.c.workflow.in_(bindparam("workflows", expanding=True)))
+    .order_by(t.c.seq)
+    .limit(1)
+    .with_for_update(skip_locked=True)  # SQLite has no row locks and needs none: one writer at a time
+)
+_CLAIM = (
+    update(t)
+    .where(t.c.id == bindparam("its_id"), t.c.state == "queued")
+    .values(
+        state="running",
+        worker=bindparam("worker"),
+        lease_until=bindparam("lease_until"),
+        started=bindparam("started"),
+        token=t.c.token + 1,
+        attempts=t.c.attempts + 1,
+        submitted=False,
+    )
+    .returning(*_COLUMNS)
+)
 _FINISH = (
     update(t)
     .where(t.c.id == bindparam("its_id"), t.c.token == bindparam("its_token"), t.c.state == "running")
@@ -126,24 +147,13 @@ class SqlStore:
         return await self._run(lambda c: _executions(c.execute(query).all()))
 
     async def claim(self, worker: str, workflows: Sequence[str], lease: float) -> Execution | None:
-        oldest = (
-            select(t.c.id)
-            .where(t.c.state == "queued", t.c.workflow.in_(workflows))
-            .order_by(t.c.seq)
-            .limit(1)
-            .with_for_update(skip_locked=True)  # SQLite has no row locks and needs none: one writer at a time
-        )
-
         def work(c: Connection) -> Execution | None:
-            id = c.execute(oldest).scalar()
+            id = c.execute(_OLDEST, {"workflows": workflows}).scalar()
             if id is None:
                 return None
             now = time.time()
-            claimed = update(t).where(t.c.id == id, t.c.state == "queued").values(
-                state="running", worker=worker, token=t.c.token + 1, lease_until=now + lease,
-                started=now, attempts=t.c.attempts + 1, submitted=False,
-            )  # fmt: skip
-            return _execution(c.execute(claimed.returning(*_COLUMNS)).first())
+            claim = {"its_id": id, "worker": worker, "lease_until": now + lease, "started": now}
+            return _execution(c.execute(_CLAIM, claim).first())
 
         return await self._run(work)
 

@@ -60,6 +60,7 @@ class Worker:
         self._connected = asyncio.Event()
         self._draining = False
         self._room = settings.lanes
+        self._more = True  # whether the queue may hold something that nobody will announce
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -111,7 +112,8 @@ class Worker:
     def release(self) -> None:
         """The room that was reserved is not needed."""
         self._room += 1
-        self._board.work.set()
+        if self._more:
+            self._board.work.set()
 
     def take(self, execution: Execution, *, adopted: bool = False) -> None:
         """Run an execution that was claimed for this worker, in the room that was reserved."""
@@ -131,10 +133,13 @@ class Worker:
             self._board.work.clear()
             if self.reserve():
                 execution = await self._store.claim(self.name, list(self._workflows), self._settings.lease)
+                self._more = execution is not None
                 if execution is not None:
                     self.take(execution)
                     continue
                 self._room += 1
+            else:
+                self._more = True  # perhaps: look once there is room
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_IDLE):
                     await self._board.work.wait()
