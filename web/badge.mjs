@@ -18,7 +18,7 @@ export function createBadges(app, store) {
 
   function badge(node) {
     void app.canvas?.state?.capsuleRevision; // see store.mjs: what the Vue renderer watches
-    return new globalThis.LGraphBadge({ text: badgeText(node), fgColor: "#fff", bgColor: accent() });
+    return new globalThis.LGraphBadge({ text: badgeText(currentNode(app, node)), fgColor: "#fff", bgColor: accent() });
   }
 
   function outlineMarked() {
@@ -54,6 +54,12 @@ export function createBadges(app, store) {
       app.canvas?.canvas?.addEventListener("litegraph:set-graph", () => outlineMarked());
     },
   };
+}
+
+/** After undo, Vue nodes of front-ends <= 1.52 keep the badges of the node that was there before, of the same id. */
+function currentNode(app, node) {
+  const current = app.canvas?.graph?.getNodeById?.(node.id);
+  return current?.type === node.type ? current : node;
 }
 
 /** @returns {string} e.g. "API: 2 in, out"; "" without marks */

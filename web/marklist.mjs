@@ -12,12 +12,14 @@ const OLDEST_MINOR = 33; // of 1.x: the first with node menu items and the actio
  */
 export function createMarkList(app, store) {
   const element = h("div.cc-scroll");
-  let shown = "";
+  /** What the rows were made of. After undo or load the nodes are others, though nothing looks different. */
+  let shown = { words: "", nodes: [] };
 
   function draw() {
     const editing = element.contains(document.activeElement) && document.activeElement.matches("input");
-    const wanted = signature(store.entries);
-    if (editing || wanted === shown) return; // what is being typed is not taken away; blur draws again
+    const wanted = { words: wordsOf(store.entries), nodes: store.entries.map((entry) => entry.node) };
+    const same = wanted.words === shown.words && wanted.nodes.every((node, index) => node === shown.nodes[index]);
+    if (editing || same) return; // what is being typed is not taken away; blur draws again
     shown = wanted;
     element.replaceChildren(...(store.entries.length ? sections() : [empty()]));
   }
@@ -66,7 +68,6 @@ export function createMarkList(app, store) {
         } else if (name !== entry.mark.name) {
           store.rename(entry, name);
         }
-        shown = wrong ? shown : "";
         queueMicrotask(draw);
       },
     });
@@ -100,4 +101,5 @@ function whereOf({ kind, node, widget }) {
   return `${title} · ${findWidget(node, widget)?.label || widget}`;
 }
 
-const signature = (entries) => JSON.stringify(entries.map((entry) => [entry.kind, String(entry.node.id), entry.mark, entry.problem, whereOf(entry)]));
+const wordsOf = (entries) =>
+  JSON.stringify(entries.map((entry) => [entry.kind, entry.mark.name, entry.problem, whereOf(entry)]));
