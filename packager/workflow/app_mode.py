@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from .walk import Graph, Node, instances
+from .walk import Graph, Node, instances, widget_targets
 
 
 class Selected(NamedTuple):
@@ -46,7 +46,7 @@ def app_mode_selection(ui: Mapping[str, Any], root: Graph) -> Selection:
     for entry in data.get("inputs") or ():
         chosen = _input(entry, everything)
         if chosen is None:
-            unresolved.append(f"The App Mode input {entry!r} names no node of the graph.")
+            unresolved.append(f"The App Mode input {entry!r} leads to no widget of the graph.")
         else:
             inputs.setdefault((chosen.nodes[0].api_id, chosen.widget), chosen)
     for entry in data.get("outputs") or ():
@@ -72,23 +72,36 @@ def _input(entry: object, everything: list[Node]) -> Selected | None:
     if len(parts) == 3:
         widget = unquote(parts[2])
     settings = entry[2] if len(entry) > 2 and isinstance(entry[2], Mapping) else {}
-    nodes = tuple(_nodes(parts, _local_id(text), widget, everything))
-    return Selected(nodes, widget, str(settings.get("description") or "")) if nodes else None
+    description = str(settings.get("description") or "")
+    nodes = tuple(_named(parts, _local_id(text), everything))
+    if nodes:
+        return Selected(nodes, widget, description)
+    promoted = _promoting(_local_id(text), widget, everything)
+    return Selected((promoted[0],), promoted[1], description) if promoted else None
 
 
-def _nodes(parts: list[str], local: str, widget: str, everything: list[Node]) -> Iterator[Node]:
-    """The node that is meant: in the definition that is named, or at the root, or else promoted from inside."""
+def _named(parts: list[str], local: str, everything: list[Node]) -> Iterator[Node]:
+    """The node that is meant: in the definition that is named, or at the root."""
     if len(parts) > 1:
         inside = [node for node in everything if node.path and node.id == local and node.path[-1].type == parts[0]]
         if inside:
             yield from inside
             return
-    at_root = [node for node in everything if not node.path and node.id == local]
-    if at_root:
-        yield from at_root
-        return
+    yield from (node for node in everything if not node.path and node.id == local)
+
+
+def _promoting(local: str, widget: str, everything: list[Node]) -> tuple[Node, str] | None:
+    """The root host, and its widget, that promotes `widget` of the inner node `local`.
+
+    The selection keeps the inner node's id from before front-end 1.47, also after it has turned ``proxyWidgets`` into
+    links: so the host's widgets are followed to what they set, whichever way they are kept.
+    """
     for node in everything:
-        if node.id == local and len(node.path) == 1:
-            proxies = node.path[-1].properties.get("proxyWidgets") or ()
-            if any(isinstance(p, list) and [str(part) for part in p[:2]] == [local, widget] for p in proxies):
-                yield node
+        if node.id != local or len(node.path) != 1:
+            continue
+        meant = set(widget_targets(node, widget))
+        host = node.path[0]
+        for name in host.promoted:
+            if meant and meant <= set(widget_targets(host, name)):
+                return host, name
+    return None

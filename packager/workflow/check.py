@@ -22,8 +22,8 @@ def node_words(api: Graph, node: str) -> str:
     entry = api.get(node, {})
     class_type = entry.get("class_type", "")
     title = (entry.get("_meta") or {}).get("title", "")
-    shown = f"{title!r}, {class_type}" if title and title != class_type else (class_type or "unknown")
-    return f"node {node} ({shown})"
+    shown = ", ".join(part for part in (repr(title) if title != class_type and title else "", class_type) if part)
+    return f"node {node} ({shown or 'unknown'})"
 
 
 def check_api_graph(api: Graph) -> None:

@@ -81,6 +81,16 @@ class Node:
         return [slot for slot in self.raw.get("inputs") or () if isinstance(slot, Mapping)]
 
     @property
+    def promoted(self) -> list[str]:
+        """Of a host: the names of its widgets, in both forms that promotion has had."""
+        proxies = [
+            entry[1] for entry in self.properties.get("proxyWidgets") or () if isinstance(entry, list) and entry[1:]
+        ]
+        linked = [slot["widget"].get("name") for slot in self.inputs if isinstance(slot.get("widget"), Mapping)]
+        inner = self.definition.input_names if self.definition is not None else []
+        return list(dict.fromkeys(str(name) for name in [*linked, *proxies, *inner]))
+
+    @property
     def definition(self) -> Graph | None:
         """The subgraph that this node hosts, or None for an ordinary node."""
         return self.graph.definitions.get(self.type)

@@ -28,7 +28,7 @@ def test_a_node_of_a_missing_pack_has_no_class() -> None:
     api["9"] = {"inputs": {"UNKNOWN": 1}, "_meta": {"title": "Magic"}}
     error = refused(api)
     assert error.code == "node-without-class"
-    assert "node 9" in error.message
+    assert "node 9 ('Magic') has no class" in error.message
 
 
 def test_a_link_to_nowhere_is_named() -> None:

@@ -153,6 +153,8 @@ def test_marks_of_a_later_version() -> None:
         ([f"{ROOT}:21", "color"], [("21", "color")]),
         ([f"{OUTER}:3", "seed"], [("10:3", "seed"), ("11:3", "seed")]),
         ([3, "cfg"], [("10:3", "cfg")]),  # up to 1.46: promoted, by its inner id
+        (["3", "steps"], [("10:3", "steps")]),  # the same, after 1.47 has turned the promotion into a link
+        ([4, "sigma"], [("10:4:7", "sigma"), ("10:4:8", "sigma")]),
     ],
 )
 def test_app_mode_in_every_form(entry: list[Any], expected: list[tuple[str, str]]) -> None:
