@@ -34,8 +34,17 @@ RUN --network=none --mount=type=bind,source=proof,target=/build/proof \\
 """
 
 _UNPROVED = """ && \\
-    /build/uv pip install --quiet --no-config --cache-dir /build/cache --link-mode copy --compile-bytecode \\
-        --no-build --no-deps --python /opt/venv/bin/python -r /build/lock/unproved.txt"""
+    /build/uv pip install --quiet --no-build --no-deps --python /opt/venv/bin/python -r /build/lock/unproved.txt"""
+
+# For single steps: an ARG, unlike an ENV, is not in the image's environment. The CA bundle is a secret; without it
+# uv says that the file is missing, and takes its own.
+_UV_SETTINGS = """\
+ARG SSL_CERT_FILE=/run/secrets/ca
+ARG PYC_INVALIDATION_MODE=UNCHECKED_HASH
+ARG UV_CACHE_DIR=/build/cache
+ARG UV_COMPILE_BYTECODE=1
+ARG UV_LINK_MODE=copy
+ARG UV_NO_CONFIG=1"""
 
 
 def dockerfile(plan: ImagePlan) -> str:
@@ -79,6 +88,7 @@ def _words(plan: ImagePlan) -> dict[str, str]:
         "PYTHON": plan.interpreter,
         "VERSION": plan.python_version,
         "SHORT": plan.short_python,
+        "UV_SETTINGS": _UV_SETTINGS,
         "COMPILE": _COMPILE.format(python=plan.interpreter),
         "GATEWAY_SITE": f"/opt/gateway/lib/python{plan.short_python}/site-packages/comfy_capsule",
     }

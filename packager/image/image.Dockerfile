@@ -36,32 +36,28 @@ RUN @COMPILE@ /comfyui/custom_nodes || true
 # The gateway, in an environment of its own.
 FROM runtime AS gateway
 ARG SOURCE_DATE_EPOCH
-ARG SSL_CERT_FILE=/run/secrets/ca
+@UV_SETTINGS@
 RUN --mount=type=bind,from=uv,source=/opt/uv/bin/uv,target=/build/uv \
     --mount=type=bind,source=build,target=/build/lock \
     --mount=type=secret,id=ca,target=/run/secrets/ca \
     --mount=type=cache,id=comfy-capsule-uv,target=/build/cache \
-    /build/uv venv --quiet --no-config --python @PYTHON@ /opt/gateway && \
-    /build/uv pip sync --quiet --no-config --cache-dir /build/cache --link-mode copy --require-hashes \
-        --python /opt/gateway/bin/python /build/lock/gateway-requirements.txt
+    /build/uv venv --quiet --python @PYTHON@ /opt/gateway && \
+    /build/uv pip sync --quiet --require-hashes --python /opt/gateway/bin/python /build/lock/gateway-requirements.txt
 COPY gateway/ @GATEWAY_SITE@/
-RUN @COMPILE@ /opt/gateway/lib
+RUN @COMPILE@ @GATEWAY_SITE@
 
 # ComfyUI's environment: exactly the captured distributions, nothing else; a wheel with another hash is refused.
 # From the index by their hashes, for then uv finds them in its cache; else from where the lock says they were.
 FROM runtime AS environment
 ARG SOURCE_DATE_EPOCH
-ARG SSL_CERT_FILE=/run/secrets/ca
-ARG PYC_INVALIDATION_MODE=UNCHECKED_HASH
-ARG SYNC="/build/uv pip sync --quiet --no-config --cache-dir /build/cache --link-mode copy --compile-bytecode \
---no-build --python /opt/venv/bin/python"
+@UV_SETTINGS@
 RUN --mount=type=bind,from=uv,source=/opt/uv/bin/uv,target=/build/uv \
     --mount=type=bind,source=lock,target=/build/lock \
     --mount=type=secret,id=ca,target=/run/secrets/ca \
     --mount=type=cache,id=comfy-capsule-uv,target=/build/cache \
-    /build/uv venv --quiet --no-config --python @PYTHON@ /opt/venv && \
-    { $SYNC --require-hashes /build/lock/requirements.txt || \
-      $SYNC --preview-features pylock /build/lock/pylock.toml; }@UNPROVED@
+    /build/uv venv --quiet --python @PYTHON@ /opt/venv && \
+    { /build/uv pip sync --quiet --no-build --python /opt/venv/bin/python --require-hashes /build/lock/requirements.txt || \
+      /build/uv pip sync --quiet --no-build --python /opt/venv/bin/python --preview-features pylock /build/lock/pylock.toml; }@UNPROVED@
 COPY --link --from=comfyui /comfyui/ /comfyui/
 @PACKS@COPY --link --from=gateway /opt/gateway/ /opt/gateway/
 COPY --link --chmod=0755 build/comfy-capsule /usr/local/bin/comfy-capsule

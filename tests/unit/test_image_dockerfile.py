@@ -76,7 +76,7 @@ def test_python_of_the_base_is_used_where_it_is_equal() -> None:
 
 def test_pins_without_a_hash_are_installed_by_themselves() -> None:
     assert "unproved.txt" not in dockerfile(PLAN)
-    assert "--no-deps --python /opt/venv/bin/python -r /build/lock/unproved.txt" in dockerfile(
+    assert "--no-build --no-deps --python /opt/venv/bin/python -r /build/lock/unproved.txt" in dockerfile(
         PLAN.model_copy(update={"unproved": True})
     )
 
