@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from .capsule import SUFFIX, ApiGraph, Capsule, Digests, Finding, Lock, Model, Observed, write_capsule
 from .comfy import ComfyClient, Install, live_address, live_install
-from .contract import Contract, build_contract, choice_key
+from .contract import Contract, build_contract, build_with_notes, choice_key
 from .errors import BadInput, Cancelled
 from .progress import Progress, Report, silent
 from .snapshot import Snapshot, slashed, snapshot_install
@@ -65,7 +65,6 @@ def make_capsule(
     Args:
         workflow: the UI graph, marks inside; `api`: the API graph that the front-end made of it.
         object_info: the node definitions of this install, as its running ComfyUI gives them.
-
         frontend_version: of the front-end that made `api`; else what the workflow says of itself.
 
     Raises:
@@ -75,21 +74,31 @@ def make_capsule(
     report(Progress(phase="contract", total=1))
     check_api_graph(api)
     missing_classes(api, object_info)
-    build_contract(name, workflow, api, object_info)  # refuses bad marks before the slow part
+    notes = build_with_notes(name, workflow, api, object_info).notes  # refuses bad marks before the slow part
     report(Progress(phase="contract", done=1, total=1))
     snapshot = snapshot_install(
         install, name=name, message=message, graph=api, ui=workflow, object_info=object_info, report=report
     )
     choices = _model_choices(api, object_info, snapshot.lock.models)
     frontend = frontend_version or str((workflow.get("extra") or {}).get("frontendVersion", ""))
+    findings = (*snapshot.lock.findings, *map(_left_out, notes))
     return Capsule(
-        lock=snapshot.lock.model_copy(update={"observed": Observed(frontend=frontend)}),
+        lock=snapshot.lock.model_copy(update={"observed": Observed(frontend=frontend), "findings": findings}),
         pylock=snapshot.pylock,
         workflow=workflow,
         graph=api,
         contract=build_contract(name, workflow, api, object_info, choices),
         object_info=frozen_signatures(object_info, used_classes(api)),
         files=snapshot.files,
+    )
+
+
+def _left_out(note: str) -> Finding:
+    return Finding(
+        code="app-mode-entry-lost",
+        subject="App Mode",
+        message=note,
+        cure="Choose the widget again in ComfyUI's app builder, or mark it as an API input.",
     )
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..capsule import ApiGraph, Finding, InputFile, Lock, sha256_bytes
 from ..comfy import Install
 from ..progress import Progress, Report, silent
-from ..workflow import input_files, used_classes
+from ..workflow import input_files, produced_files, used_classes
 from .core import read_core, read_platform
 from .models import Models, read_models
 from .packs import read_packs
@@ -73,7 +73,8 @@ def _read_inputs(
     install: Install, graph: ApiGraph, object_info: Mapping[str, Any]
 ) -> tuple[list[InputFile], list[Finding], dict[str, bytes]]:
     """The files of ComfyUI's input folder that `graph` reads, with their bytes."""
-    inputs, findings, files = [], [], {}
+    inputs, files = [], {}
+    findings = [_of_another_run(name) for name in produced_files(graph, object_info)]
     root = install.input_dir.resolve()
     for name in sorted(set(input_files(graph, object_info))):
         path = (root / name).resolve()
@@ -91,6 +92,16 @@ def _read_inputs(
         inputs.append(InputFile(name=name, size=len(data), sha256=sha256_bytes(data)))
         files[f"inputs/{name}"] = data
     return inputs, findings, files
+
+
+def _of_another_run(name: str) -> Finding:
+    return Finding(
+        code="input-of-another-run",
+        subject=name,
+        message=f"The graph reads {name}, a file that another run made; it is not carried.",
+        cure="Copy it into ComfyUI's input folder and choose it there.",
+        blocks=True,
+    )
 
 
 def _sorted(findings: list[Finding]) -> tuple[Finding, ...]:

@@ -5,7 +5,7 @@ from .definitions import Definition, definition_of
 from .marks import InputMark, InputSettings, Marks, OutputMark, OutputSettings, find_marks, unique_name
 from .read import WorkflowFile, is_api_graph, is_ui_graph, read_workflow_file
 from .signatures import MARKER, frozen_signature, frozen_signatures
-from .uses import FileChoice, file_choices, input_files, used_classes
+from .uses import FileChoice, file_choices, input_files, produced_files, used_classes
 
 __all__ = [
     "MARKER",
@@ -29,6 +29,7 @@ __all__ = [
     "is_ui_graph",
     "missing_classes",
     "node_words",
+    "produced_files",
     "read_workflow_file",
     "unique_name",
     "used_classes",

@@ -64,16 +64,24 @@ def input_files(api: Graph, object_info: Mapping[str, Any]) -> list[str]:
     Known by the upload flags of the inputs, and by the annotation ``name [input]``
     (``folder_paths.annotated_filepath``); ``[output]`` and ``[temp]`` name other folders.
     """
-    names = set()
+    return sorted({name for name, folder in _read_files(api, object_info) if folder == "input"})
+
+
+def produced_files(api: Graph, object_info: Mapping[str, Any]) -> list[str]:
+    """The files that `api` reads from ComfyUI's output and temp folders, sorted, each as ``name [folder]``."""
+    read = _read_files(api, object_info)
+    return sorted({f"{name} [{folder}]" for name, folder in read if folder in ("output", "temp")})
+
+
+def _read_files(api: Graph, object_info: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(name, folder) of every value that names a file in one of ComfyUI's folders."""
     for _, _, value, definition in literal_inputs(api, object_info):
         if not isinstance(value, str) or not value.strip():
             continue
         name, folder = split_annotation(value)
         if folder == "" and definition is not None and definition.upload:
             folder = str(definition.settings.get("image_folder") or "input")
-        if folder == "input":
-            names.add(name.replace("\\", "/"))
-    return sorted(names)
+        yield name.replace("\\", "/"), folder
 
 
 def split_annotation(value: str) -> tuple[str, str]:

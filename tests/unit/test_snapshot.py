@@ -250,18 +250,21 @@ def test_inputs_are_carried_and_a_link_out_of_the_folder_is_not_followed(install
     info = {"LoadImage": {"input": {"required": {"image": [["photo.png"], {"image_upload": True}]}}}}
     graph = {
         str(number): {"class_type": "LoadImage", "inputs": {"image": name}}
-        for number, name in enumerate(("photo.png", "link.png", "../../secret.png"))
+        for number, name in enumerate(("photo.png", "link.png", "../../secret.png", "made.png [output]"))
     }
     read = snapshot_install(install, graph=graph, object_info=info)
     assert {name: data for name, data in read.files.items() if name.startswith("inputs/")} == {
         "inputs/photo.png": b"photo"
     }
     assert [item.name for item in read.lock.inputs] == ["photo.png"]
-    assert [item.code for item in read.lock.findings].count("input-missing") == 2
+    codes = [item.code for item in read.lock.findings]
+    assert codes.count("input-missing") == 2
+    assert codes.count("input-of-another-run") == 1
 
 
 def test_every_finding_is_documented() -> None:
-    source = "".join(path.read_text() for path in (ROOT / "packager/snapshot").glob("*.py"))
+    files = [*(ROOT / "packager/snapshot").glob("*.py"), ROOT / "packager/export.py"]
+    source = "".join(path.read_text() for path in files)
     codes = set(re.findall(r'(?:code=|_finding\()"([a-z-]+)"', source)) | {"git-unreadable"}
     documented = set(re.findall(r"^\| `([a-z-]+)`", (ROOT / "docs/findings.md").read_text(), re.MULTILINE))
     assert len(codes) >= 9
