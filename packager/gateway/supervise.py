@@ -179,7 +179,9 @@ class Supervised:
         return self._base / "process.json"
 
     def _remember(self, process: ComfyProcess) -> None:
-        self._record.write_text(json.dumps({"pid": process.pid, "user": str(process.user_dir)}))
+        self._record.write_text(
+            json.dumps({"pid": process.pid, "url": process.base_url, "user": str(process.user_dir)})
+        )
 
     def _end_orphan(self) -> None:
         """A gateway that was killed leaves its ComfyUI behind: end it, if the process is still that one."""
