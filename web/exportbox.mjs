@@ -10,14 +10,19 @@ import { t } from "./strings.mjs";
 export function createExportBox(store, exporter) {
   const element = h("div.cc-foot");
   let install = "";
-  let shown = null;
+  let shown = {};
 
   function draw() {
-    if (shown === store.exporting && store.exporting.state !== "idle") return;
+    const { exporting } = store;
+    if (shown.exporting === exporting && shown.install === install) return follow();
+    shown = { exporting, install };
+    element.replaceChildren(...content(exporting));
+  }
+
+  /** Only the name follows the workflow: a button that were made anew on each change would lose a click under way. */
+  function follow() {
     const field = element.querySelector("input");
-    if (field && field === document.activeElement && !isRunning(store.exporting)) return;
-    shown = store.exporting;
-    element.replaceChildren(...content(store.exporting));
+    if (field && field !== document.activeElement) field.value = exporter.name();
   }
 
   function content(exporting) {
@@ -68,7 +73,6 @@ export function createExportBox(store, exporter) {
       if (store.exporting.state === "idle") store.setExport({ state: "failed", error });
       return;
     }
-    shown = null;
     draw();
   }
 
