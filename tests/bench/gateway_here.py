@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp.test_utils import TestClient, TestServer
+
 from comfy_capsule.packager.capsule import Capsule
 from comfy_capsule.packager.gateway import Settings
 from comfy_capsule.packager.gateway.app import build_app

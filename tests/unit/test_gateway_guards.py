@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+
 from bench.fake_comfyui import FakeComfyUI
 from bench.gateway import blank_capsule
 from bench.gateway_here import BLANK, gateway, state_of
@@ -21,7 +23,6 @@ from comfy_capsule.packager.errors import BadInput
 from comfy_capsule.packager.gateway import Settings, read_settings, serve_capsules
 from comfy_capsule.packager.gateway.problems import CODES
 from comfy_capsule.packager.gateway.settings import read_key
-from PIL import Image
 
 DOCS = Path(__file__).parents[2] / "docs" / "gateway.md"
 GATEWAY = Path(__file__).parents[2] / "packager" / "gateway"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import FormData
+
 from bench.fake_comfyui import PIXEL, FakeComfyUI
 from bench.gateway import blank_capsule
 from bench.gateway_here import BLANK, gateway, state_of

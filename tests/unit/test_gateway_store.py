@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from comfy_capsule.packager.errors import BadInput
 from comfy_capsule.packager.gateway.blobs import LocalOutputs
 from comfy_capsule.packager.gateway.models import Item, NewExecution
