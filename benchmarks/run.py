@@ -16,6 +16,7 @@ HERE = Path(__file__).parent
 FIGURES = {
     "pack_import.py": ("pack-import-ms",),
     "demo_second_run.py": ("demo-second-run-s",),
+    "image_rebuild.py": ("image-rebuild-s",),
     "gateway_latency.py": ("gateway-p50-ratio", "gateway-p99-ratio"),
 }
 

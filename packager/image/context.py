@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +29,7 @@ from ..materialise import (
 )
 from ..progress import Progress, Report
 from .dockerfile import dockerfile, readme
-from .own import LAUNCHER, copy_own, requirements
+from .own import copy_own, requirements
 from .plan import EPOCH, OS_PACKAGES, ImagePlan, make_plan
 from .python import carry_python, find_prefix
 
@@ -85,6 +87,7 @@ def _fill(
     capsule: Capsule, plan: ImagePlan, into: Path, report: Report, *, models_from: Sequence[Path], packs: Packs
 ) -> None:
     if plan.python == "carried":
+        _require_this_platform(capsule)
         prefix = find_prefix(plan.python_version, capsule.lock.platform.implementation)
         carry_python(prefix, plan.python_version, into / "python", report)
     _sources(capsule, into, report, packs)
@@ -98,7 +101,7 @@ def _fill(
         "README.md": readme(plan),
         "os/install.sh": (here / "install-os-packages.sh").read_text(),
         "os/packages.txt": "\n".join(OS_PACKAGES) + "\n",
-        "build/comfy-capsule": LAUNCHER,
+        "build/comfy-capsule": (here / "launcher.sh").read_text(),
         "build/gateway-requirements.txt": requirements("gateway").read_text(),
         "build/uv-requirements.txt": requirements("uv").read_text(),
         "lock/pylock.toml": capsule.pylock,
@@ -113,6 +116,17 @@ def _fill(
         (into / name).parent.mkdir(exist_ok=True)
         (into / name).write_text(text, encoding="utf-8", newline="\n")
     write_capsule(capsule, into / "capsule" / f"{capsule.name}{SUFFIX}")
+
+
+def _require_this_platform(capsule: Capsule) -> None:
+    """The Python that is carried is this machine's own build."""
+    said, here = capsule.lock.platform, (sys.platform, platform.machine())
+    if (said.os, said.arch) != here:
+        raise BadInput(
+            "image-wrong-platform",
+            f"The capsule was captured on {said.os}/{said.arch}; this machine is {here[0]}/{here[1]}.",
+            f"Build on such a machine, or give a --base with that Python, e.g. python:{said.python}-slim.",
+        )
 
 
 def _sources(capsule: Capsule, into: Path, report: Report, packs: Packs) -> None:

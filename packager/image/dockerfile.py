@@ -90,7 +90,7 @@ def _words(plan: ImagePlan) -> dict[str, str]:
         "SHORT": plan.short_python,
         "UV_SETTINGS": _UV_SETTINGS,
         "COMPILE": _COMPILE.format(python=plan.interpreter),
-        "GATEWAY_SITE": f"/opt/gateway/lib/python{plan.short_python}/site-packages/comfy_capsule",
+        "GATEWAY_SITE": f"/opt/gateway/lib/python{plan.short_python}/site-packages",
     }
 
 

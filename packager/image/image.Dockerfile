@@ -44,7 +44,7 @@ RUN --mount=type=bind,from=uv,source=/opt/uv/bin/uv,target=/build/uv \
     /build/uv venv --quiet --python @PYTHON@ /opt/gateway && \
     /build/uv pip sync --quiet --require-hashes --python /opt/gateway/bin/python /build/lock/gateway-requirements.txt
 COPY gateway/ @GATEWAY_SITE@/
-RUN @COMPILE@ @GATEWAY_SITE@
+RUN @COMPILE@ @GATEWAY_SITE@/comfy_capsule
 
 # ComfyUI's environment: exactly the captured distributions, nothing else; a wheel with another hash is refused.
 # From the index by their hashes, for then uv finds them in its cache; else from where the lock says they were.

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parents[2]
 
-LAUNCHER = """\
-#!/opt/gateway/bin/python
-from comfy_capsule.packager.cli import main
-
-main()
-"""
-
 
 def copy_own(into: Path) -> None:
-    """Write the package, as ``comfy_capsule`` will be imported from site-packages, into the new folder `into`."""
-    into.mkdir(parents=True)
+    """Write the package into the new folder `into`, as it lies in a site-packages."""
+    package = into / "comfy_capsule"
+    package.mkdir(parents=True)
     for name in ("__init__.py", "LICENSE"):
         if (_PACKAGE / name).is_file():
-            shutil.copyfile(_PACKAGE / name, into / name)
+            shutil.copyfile(_PACKAGE / name, package / name)
     shutil.copytree(
-        _PACKAGE / "packager", into / "packager", ignore=shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
+        _PACKAGE / "packager", package / "packager", ignore=shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
     )
+    # What ``comfy-capsule --version`` reads.
+    version = own_version()
+    information = into / f"comfy_capsule-{version}.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: comfy-capsule\nVersion: {version}\n")
+
+
+def own_version() -> str:
+    """Our version: of the clone that runs, else of the installed distribution."""
+    project = _PACKAGE / "pyproject.toml"
+    if project.is_file():
+        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+    return metadata.version("comfy-capsule")
 
 
 def requirements(name: str) -> Path:

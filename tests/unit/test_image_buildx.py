@@ -103,7 +103,7 @@ def test_a_build_that_ends_before_any_step_says_why(tmp_path: Path) -> None:
     with pytest.raises(CapsuleError) as caught:
         run_buildx(argv, {}, lambda _: None)
     assert caught.value.code == "build-failed"
-    assert "ERROR: unknown flag" in caught.value.message
+    assert caught.value.message == "docker buildx build failed: unknown flag"
 
 
 def test_cancel_ends_the_build(tmp_path: Path) -> None:

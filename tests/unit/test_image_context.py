@@ -133,8 +133,8 @@ def test_what_is_in_it(capsule: Capsule, tmp_path: Path) -> None:
         "direct @ https://files.example/direct-2.0-py3-none-any.whl --hash=sha256:bb22",
     ]
     assert found["lock/unproved.txt"][1] == b"odd==1.0\n"
-    assert "gateway/packager/gateway/__init__.py" in found
-    assert not any(name.startswith(("gateway/tests", "gateway/web")) for name in found)
+    assert "gateway/comfy_capsule/packager/gateway/__init__.py" in found
+    assert not any(name.startswith(("gateway/comfy_capsule/tests", "gateway/comfy_capsule/web")) for name in found)
     assert read_capsule(folder / "capsule/w.capsule.zip").digests.capsule == capsule.digests.capsule
     assert b"docker buildx build" in found["README.md"][1]
 
