@@ -25,10 +25,11 @@ demo: venv ## the whole chain on a real ComfyUI, in about five minutes
 
 test: lint ## everything: unit, a real ComfyUI, a real browser, a real container engine
 	PYTHONPATH=tests $(BIN)/python -m bench.system
-	$(BIN)/python -m pytest tests/unit tests/comfyui tests/browser tests/containers
+	$(BIN)/python -m pytest tests/unit -n auto --dist loadfile
+	$(BIN)/python -m pytest tests/comfyui tests/browser tests/containers
 
 test-unit: venv ## the inner loop, under 20 s
-	$(BIN)/python -m pytest tests/unit --timeout 60 -q
+	$(BIN)/python -m pytest tests/unit --timeout 60 -q -n auto --dist loadfile
 
 test-comfyui: venv ## against a real ComfyUI on CPU
 	$(BIN)/python -m pytest tests/comfyui

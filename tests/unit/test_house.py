@@ -10,6 +10,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from comfy_capsule.packager import cli
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -73,13 +76,9 @@ COMMANDS = ("snapshot", "export", "inspect", "contract", "serve", "build", "rest
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_and_stands_in_the_readme(command: str) -> None:
-    help_text = subprocess.run(
-        [sys.executable, "-m", "comfy_capsule.packager.cli", command, "--help"],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    assert "Usage:" in help_text
+    said = CliRunner().invoke(cli.command, [command, "--help"])
+    assert said.exit_code == 0
+    assert "Usage:" in said.output
     assert f"comfy-capsule {command}" in (ROOT / "README.md").read_text()
 
 
