@@ -150,9 +150,7 @@ def build(
 
     capsule = read_capsule(path)
     if folder is not None:
-        context = write_context(
-            capsule, folder, report=report, base=base or "", models_from=models_from, packs=packs
-        )
+        context = write_context(capsule, folder, report=report, base=base or "", models_from=models_from, packs=packs)
         return {"context": str(context.folder), "base": context.plan.base, "bytes": context.size_bytes}
     made = build_image(
         capsule, tag or "", engine=Docker(), report=report, base=base or "", models_from=models_from, packs=packs

@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from PIL import Image
+
 from bench import PICTURE, UPSCALE, bench_install, cache_root, example_picture
 from bench.baseimage import TAG as BASE
 from bench.baseimage import base_image
 from bench.engine import Engine, engine
 from comfy_capsule.packager.errors import CapsuleError
-from PIL import Image
 
 COMMAND = str(Path(sys.executable).with_name("comfy-capsule"))
 TAG = "comfy-capsule-demo:latest"
@@ -161,7 +162,9 @@ def run(demo: Demo, docker: Engine | None, why_not: str) -> bool:
         )
     lock, contract = made["lock"], made["contract"]
     demo.row("capsule", f"{made['id']}  {demo.capsule} ({demo.capsule.stat().st_size // 1024} KiB)")
-    demo.row("pinned", f"{made['distributions']} distributions, {len(lock['packs'])} packs, {len(lock['models'])} model")
+    demo.row(
+        "pinned", f"{made['distributions']} distributions, {len(lock['packs'])} packs, {len(lock['models'])} model"
+    )
     demo.row("contract", ", ".join(f"{item['name']}: {item['type']}" for item in contract["inputs"]) + " → image")
     calls = {}
     with demo.step("serve: the capsule as a web API in front of that ComfyUI"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import aiohttp
+
 import comfy_capsule
 from bench import fresh_install, running
 from comfy_capsule.packager.comfy import Install, find_install

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+
 from bench import PLAIN, UPSCALE, RunningComfy, bench_install, fresh_install, running
 from browser.packs import clone_ourselves, install_requirements, publish_ourselves
 from comfy_capsule.packager.capsule import read_capsule

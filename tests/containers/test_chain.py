@@ -6,8 +6,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import demo
 import pytest
+
+import demo
 from bench.engine import Engine
 
 

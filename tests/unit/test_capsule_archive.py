@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from comfy_capsule.packager.capsule.archive import MANIFEST, manifest_bytes, read_archive, safe_name, write_archive
 from comfy_capsule.packager.errors import BadInput
 

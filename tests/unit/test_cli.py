@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from bench import UPSCALE
 from comfy_capsule.packager import cli
 from comfy_capsule.packager.capsule import Capsule, ComfyUI, Finding, Lock, Platform, write_capsule

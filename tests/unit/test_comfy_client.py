@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+
 from comfy_capsule.packager.comfy import ComfyClient, Event, GraphRefused, free_port
 from comfy_capsule.packager.errors import BadInput, CapsuleError
 

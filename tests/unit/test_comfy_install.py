@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from comfy_capsule.packager.comfy import find_install, is_comfyui, live_address, live_install
 from comfy_capsule.packager.comfy.device import _torch_has_gpu_support
 from comfy_capsule.packager.errors import BadInput, CapsuleError

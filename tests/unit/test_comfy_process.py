@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from comfy_capsule.packager.comfy import ComfyProcess, Install, free_port
 from comfy_capsule.packager.comfy.reasons import plain, why_it_ended
 from comfy_capsule.packager.errors import CapsuleError

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+
 from comfy_capsule.packager.capsule import Digests, Finding
 from comfy_capsule.packager.contract import Contract
 from comfy_capsule.packager.errors import BadInput, Cancelled

@@ -6,8 +6,9 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from comfy_capsule.server_routes.guard import Policy, Refused, check, current_policy
 from multidict import CIMultiDict
+
+from comfy_capsule.server_routes.guard import Policy, Refused, check, current_policy
 
 HERE = {"Host": "127.0.0.1:8188"}
 PAGE = {**HERE, "Origin": "http://127.0.0.1:8188", "X-Comfy-Capsule": "1"}

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.pylock import Pylock
+
 from comfy_capsule.packager.capsule import environment_digest, lock_toml, tree_digest, tree_files
 from comfy_capsule.packager.comfy import Install
 from comfy_capsule.packager.progress import silent
@@ -17,7 +19,6 @@ from comfy_capsule.packager.snapshot.checkout import read_checkout
 from comfy_capsule.packager.snapshot.models import declared_sources, read_models
 from comfy_capsule.packager.snapshot.packs import read_packs
 from comfy_capsule.packager.snapshot.python import lock_python
-from packaging.pylock import Pylock
 
 ROOT = Path(__file__).parents[2]
 
