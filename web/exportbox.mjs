@@ -80,12 +80,12 @@ export function createExportBox(store, exporter) {
 }
 
 function phaseRow({ phase, label = t(`phase.${phase}`), item, done, total, unit }, current) {
-  const amount = total ? (unit === "bytes" ? `${bytes(done)} / ${bytes(total)}` : `${done} / ${total}`) : "";
+  const amount = total ? (unit === "bytes" ? t("amount.of", { done: bytes(done), total: bytes(total) }) : t("amount.of", { done, total })) : "";
   const share = total ? Math.min(100, (100 * done) / total) : 0;
   const icon = current ? "pi pi-spin pi-spinner" : "pi pi-check";
   return h("li.cc-phase", {},
     h("i", { class: icon, "aria-hidden": "true" }), h("span", {}, label),
-    h("span.cc-where", { title: item }, current ? [item, amount].filter(Boolean).join(" · ") : amount),
+    h("span.cc-where", { title: item }, current ? item : ""), h("span.cc-amount", {}, amount),
     current && total > 0 && h("div.cc-bar", { role: "progressbar", "aria-valuenow": Math.round(share), "aria-label": label },
       h("div", { style: `width:${share}%` })));
 }

@@ -8,6 +8,7 @@ import { t } from "./strings.mjs";
 
 export const TAB = "capsule";
 const COMMAND = "ComfyCapsule.Export";
+const SETTLED = 500; // ms after which the front-end has named the workflow that it loaded; it tells nobody when
 
 /**
  * @param {any} app ComfyUI's app
@@ -42,6 +43,7 @@ export function createExtension(app, api) {
     },
     afterConfigureGraph() {
       store.refresh();
+      setTimeout(store.refresh, SETTLED);
     },
     getNodeMenuItems: (node) => menu.itemsFor(node),
   };

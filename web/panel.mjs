@@ -18,6 +18,7 @@ export function openPanel(element, app, store, exporter) {
   const box = createExportBox(store, exporter);
   const root = h("section.comfy-capsule", { "aria-label": t("tab.title") }, h("h2", {}, t("tab.title")), list.element, box.element);
   element.replaceChildren(root);
+  root.addEventListener("pointerenter", () => box.draw()); // the workflow may have been renamed or saved as another
 
   const draw = () => {
     list.draw();

@@ -34,6 +34,7 @@ const ENGLISH = {
   "export.reading": "Reading the graph",
   "export.queued": "Waiting for the export before it",
   "export.starting": "Starting",
+  "amount.of": "{done} of {total}",
   "phase.contract": "Reading the marks",
   "phase.comfyui": "ComfyUI",
   "phase.packs": "Custom node packs",

@@ -3,8 +3,10 @@
 const ACCENT = "var(--primary-background, var(--p-primary-color, #0b8ce9))";
 
 const CSS_TEXT = `
-:has(> .comfy-capsule) { height: 100%; }
-.comfy-capsule { --cc-accent: ${ACCENT}; --cc-line: var(--border-color, #4e4e4e); --cc-soft: var(--descrip-text, #999);
+.sidebar-content-container > :has(> .comfy-capsule) { height: 100%; }
+.comfy-capsule { --cc-accent: ${ACCENT}; --cc-line: var(--border-default, var(--border-color, #4e4e4e));
+  --cc-fill: var(--secondary-background, var(--comfy-input-bg)); --cc-fill-hover: var(--secondary-background-hover, var(--content-hover-bg));
+  --cc-soft: var(--descrip-text, #999);
   --cc-bad: var(--error-text, #ff4444); display: flex; flex-direction: column; height: 100%; min-height: 0;
   color: var(--fg-color); font-size: 14px; line-height: 1.4; container-type: inline-size; }
 .comfy-capsule * { box-sizing: border-box; }
@@ -14,20 +16,20 @@ const CSS_TEXT = `
 .comfy-capsule .cc-scroll { flex: 0 1 auto; min-height: 120px; overflow-y: auto; padding-bottom: 12px; }
 .comfy-capsule .cc-list { margin: 0; padding: 0 8px; list-style: none; }
 .comfy-capsule .cc-row { display: flex; align-items: center; gap: 2px; padding: 5px 4px 5px 8px; border-radius: 8px; }
-.comfy-capsule .cc-row:hover, .comfy-capsule .cc-row:focus-within { background: var(--content-hover-bg, rgba(128,128,128,.15)); }
+.comfy-capsule .cc-row:hover, .comfy-capsule .cc-row:focus-within { background: var(--cc-fill); }
 .comfy-capsule .cc-what { flex: 1; min-width: 0; }
 .comfy-capsule .cc-name { display: block; width: 100%; padding: 1px 5px; margin-left: -6px; border: 1px solid transparent;
   border-radius: 4px; background: transparent; color: inherit; font: inherit; font-weight: 500; text-overflow: ellipsis; }
 .comfy-capsule .cc-name:hover { border-color: var(--cc-line); }
 .comfy-capsule .cc-name:focus, .comfy-capsule .cc-field:focus { outline: none; border-color: var(--cc-accent);
-  background: var(--comfy-input-bg); color: var(--input-text, inherit); }
+  background: var(--cc-fill); color: var(--input-text, inherit); }
 .comfy-capsule .cc-where { overflow: hidden; color: var(--cc-soft); font-size: 12px; text-overflow: ellipsis; white-space: nowrap; }
 .comfy-capsule .cc-problem { color: var(--cc-bad); font-size: 12px; }
 .comfy-capsule .cc-note { margin: 0; padding: 2px 16px 6px; color: var(--cc-soft); font-size: 13px; }
 .comfy-capsule .cc-flush { padding: 0; }
 .comfy-capsule .cc-icon { flex: none; display: inline-grid; place-items: center; width: 28px; height: 28px; padding: 0;
   border: 0; border-radius: 6px; background: transparent; color: var(--cc-soft); cursor: pointer; }
-.comfy-capsule .cc-icon:hover { background: var(--comfy-input-bg); color: var(--fg-color); }
+.comfy-capsule .cc-icon:hover { background: var(--cc-fill-hover); color: var(--fg-color); }
 .comfy-capsule button:focus-visible { outline: 2px solid var(--cc-accent); outline-offset: 1px; }
 .comfy-capsule .cc-empty { display: grid; justify-items: center; gap: 6px; padding: 32px 24px 20px; text-align: center; }
 .comfy-capsule .cc-empty > .pi { font-size: 28px; color: var(--cc-soft); }
@@ -39,28 +41,28 @@ const CSS_TEXT = `
   border-top: 1px solid var(--cc-line); }
 .comfy-capsule .cc-foot label { display: grid; gap: 4px; font-size: 12px; color: var(--cc-soft); }
 .comfy-capsule .cc-field { width: 100%; padding: 7px 10px; border: 1px solid transparent; border-radius: 8px;
-  background: var(--comfy-input-bg); color: var(--input-text, inherit); font: inherit; font-size: 14px; }
+  background: var(--cc-fill); color: var(--input-text, inherit); font: inherit; font-size: 14px; }
 .comfy-capsule .cc-main, .comfy-capsule .cc-plain { display: inline-flex; justify-content: center; align-items: center;
   gap: 8px; min-height: 36px; padding: 6px 14px; border: 0; border-radius: 8px; font: inherit; font-weight: 500; cursor: pointer; }
 .comfy-capsule .cc-main { background: var(--cc-accent); color: #fff; }
 .comfy-capsule .cc-main:hover { filter: brightness(1.1); }
-.comfy-capsule .cc-plain { background: var(--comfy-input-bg); color: var(--fg-color); }
-.comfy-capsule .cc-plain:hover { background: var(--content-hover-bg, rgba(128,128,128,.3)); }
+.comfy-capsule .cc-plain { background: var(--cc-fill); color: var(--fg-color); }
+.comfy-capsule .cc-plain:hover { background: var(--cc-fill-hover); }
 .comfy-capsule .cc-phases { display: grid; gap: 6px; margin: 0; padding: 0; list-style: none; font-size: 13px; }
-.comfy-capsule .cc-phase { display: grid; grid-template-columns: 18px auto minmax(0, 1fr); gap: 6px; align-items: baseline; }
-.comfy-capsule .cc-phase .cc-where { text-align: right; }
+.comfy-capsule .cc-phase { display: grid; grid-template-columns: 18px auto minmax(0, 1fr) auto; gap: 6px; align-items: baseline; }
+.comfy-capsule .cc-amount { color: var(--cc-soft); font-size: 12px; font-variant-numeric: tabular-nums; }
 .comfy-capsule .cc-phase .pi { align-self: center; font-size: 12px; color: var(--cc-accent); }
-.comfy-capsule .cc-bar { grid-column: 2 / -1; height: 4px; overflow: hidden; border-radius: 2px; background: var(--comfy-input-bg); }
+.comfy-capsule .cc-bar { grid-column: 2 / -1; height: 4px; overflow: hidden; border-radius: 2px; background: var(--cc-fill); }
 .comfy-capsule .cc-bar > div { height: 100%; border-radius: 2px; background: var(--cc-accent); transition: width .15s; }
-.comfy-capsule .cc-box { display: grid; gap: 4px; padding: 10px 12px; border-radius: 8px; background: var(--comfy-input-bg); }
+.comfy-capsule .cc-box { display: grid; gap: 4px; padding: 10px 12px; border-radius: 8px; background: var(--cc-fill); }
 .comfy-capsule .cc-box.cc-failed { box-shadow: inset 3px 0 var(--cc-bad); }
 .comfy-capsule .cc-box .cc-title { display: flex; gap: 8px; align-items: center; font-weight: 600; }
 .comfy-capsule .cc-box p { margin: 0; font-size: 13px; overflow-wrap: anywhere; }
 .comfy-capsule .cc-box .cc-title .cc-icon { margin: -4px -6px -4px auto; }
-.comfy-capsule .cc-box .cc-title .cc-icon:hover { background: var(--content-hover-bg, rgba(128,128,128,.3)); }
+.comfy-capsule .cc-box .cc-title .cc-icon:hover { background: var(--cc-fill-hover); }
 .comfy-capsule .cc-good { color: var(--cc-accent); } .comfy-capsule .cc-bad { color: var(--cc-bad); }
 .comfy-capsule .cc-copy { display: flex; align-items: flex-start; gap: 4px; padding: 6px 4px 6px 10px; border-radius: 8px;
-  background: var(--comfy-input-bg); }
+  background: var(--cc-fill); }
 .comfy-capsule .cc-copy code { flex: 1; min-width: 0; padding-top: 4px; font-size: 12px; overflow-wrap: anywhere; user-select: text; }
 .comfy-capsule .cc-findings { display: grid; gap: 8px; margin: 0; padding: 6px 0 0; list-style: none; font-size: 13px; }
 .comfy-capsule .cc-findings li { display: grid; grid-template-columns: 16px minmax(0, 1fr); gap: 2px 6px; align-items: baseline; }

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench import RunningComfy, fresh_install, running
-from bench.system import browser
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from bench import RunningComfy, fresh_install, running
+from bench.system import browser
 from browser.editor import Editor
 from browser.frontends import frontend_root, versions
 from browser.packs import clone_ourselves, install_requirements, publish_ourselves

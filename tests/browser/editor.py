@@ -137,14 +137,14 @@ class Editor:
         return {key: (re.findall(r"API: .*", text) or [""])[0] for key, text in texts.items()}
 
     def press(self, keys: str) -> None:
-        """A key for the canvas, with the mouse over an empty place of it; a click there could select what lies there."""
+        """A key for the canvas, the mouse over an empty place of it; a click could select what lies there."""
         self.page.evaluate("() => document.activeElement?.blur()")
         self.page.mouse.move(700, 640)
         self.page.keyboard.press(keys)
         self.page.wait_for_timeout(600)
 
     def undo_until(self, names: list[str]) -> None:
-        """Press Ctrl+Z until the panel lists `names`: older Vue nodes make steps of their own when they are measured."""
+        """Press Ctrl+Z until the panel lists `names`: older Vue nodes make steps of their own when measured."""
         for _ in range(4):
             if self.listed() == names:
                 return

@@ -24,7 +24,7 @@ def versions() -> list[str]:
 
 
 def frontend_root(version: str) -> Path:
-    """The folder that ``--front-end-root`` takes for `version`, downloaded from the package index when it is not there."""
+    """The folder that ``--front-end-root`` takes for `version`, from the package index when it is not there."""
     final = cache_root() / "frontends" / version
     if not final.is_dir():
         final.parent.mkdir(exist_ok=True)

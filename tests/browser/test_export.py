@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from bench import PLAIN, UPSCALE
-from comfy_capsule.packager.capsule import Capsule, read_capsule
 from playwright.sync_api import Page, expect
 
+from bench import PLAIN, UPSCALE
 from browser.editor import Editor
+from comfy_capsule.packager.capsule import Capsule, read_capsule
 
 
 def download(page: Page, folder: Path, button: object) -> tuple[str, Path]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from bench import PLAIN
 from playwright.sync_api import expect
 
+from bench import PLAIN
 from browser.editor import Editor
 
 WIDTH = {"v": 1, "inputs": {"width": {"name": "width"}}}
