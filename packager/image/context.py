@@ -20,12 +20,12 @@ from ..materialise import (
     ModelStore,
     Packs,
     chosen_packs,
-    hashed_requirements,
     link_or_copy,
     materialise_sources,
     model_sources,
     pack_folder,
     read_pylock,
+    uv_lock_offline,
 )
 from ..progress import Progress, Report
 from .dockerfile import dockerfile, readme
@@ -104,8 +104,7 @@ def _fill(
         "build/comfy-capsule": (here / "launcher.sh").read_text(),
         "build/gateway-requirements.txt": requirements("gateway").read_text(),
         "build/uv-requirements.txt": requirements("uv").read_text(),
-        "lock/pylock.toml": capsule.pylock,
-        "lock/requirements.txt": hashed_requirements(locked),
+        "lock/pylock.toml": uv_lock_offline(locked).text,
     }
     if locked.unproved:
         texts["lock/unproved.txt"] = "\n".join(sorted(locked.unproved)) + "\n"

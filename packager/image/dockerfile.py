@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from importlib.resources import files
 
+from ..materialise import OWN_INDEX
 from .plan import EPOCH, PORT, ImagePlan
 
 _MARK = re.compile(r"@([A-Z_]+)@")
@@ -89,6 +90,7 @@ def _words(plan: ImagePlan) -> dict[str, str]:
         "VERSION": plan.python_version,
         "SHORT": plan.short_python,
         "UV_SETTINGS": _UV_SETTINGS,
+        "OWN_INDEX": OWN_INDEX,
         "COMPILE": _COMPILE.format(python=plan.interpreter),
         "GATEWAY_SITE": f"/opt/gateway/lib/python{plan.short_python}/site-packages",
     }

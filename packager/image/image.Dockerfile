@@ -47,7 +47,7 @@ COPY gateway/ @GATEWAY_SITE@/
 RUN @COMPILE@ @GATEWAY_SITE@/comfy_capsule
 
 # ComfyUI's environment: exactly the captured distributions, nothing else; a wheel with another hash is refused.
-# From the index by their hashes, for then uv finds them in its cache; else from where the lock says they were.
+# The index is a name only, under which uv keeps the wheels in its cache; they come from where the lock says.
 FROM runtime AS environment
 ARG SOURCE_DATE_EPOCH
 @UV_SETTINGS@
@@ -56,8 +56,8 @@ RUN --mount=type=bind,from=uv,source=/opt/uv/bin/uv,target=/build/uv \
     --mount=type=secret,id=ca,target=/run/secrets/ca \
     --mount=type=cache,id=comfy-capsule-uv,target=/build/cache \
     /build/uv venv --quiet --python @PYTHON@ /opt/venv && \
-    { /build/uv pip sync --quiet --no-build --python /opt/venv/bin/python --require-hashes /build/lock/requirements.txt || \
-      /build/uv pip sync --quiet --no-build --python /opt/venv/bin/python --preview-features pylock /build/lock/pylock.toml; }@UNPROVED@
+    /build/uv pip sync --quiet --no-build --python /opt/venv/bin/python --preview-features pylock \
+        --index @OWN_INDEX@ /build/lock/pylock.toml@UNPROVED@
 COPY --link --from=comfyui /comfyui/ /comfyui/
 @PACKS@COPY --link --from=gateway /opt/gateway/ /opt/gateway/
 COPY --link --chmod=0755 build/comfy-capsule /usr/local/bin/comfy-capsule

@@ -8,10 +8,11 @@ from .models import model_sources, place_inputs, place_models
 from .paths import place
 from .pylock import LockedPython, read_pylock
 from .python import install_python, installed_versions, refuse_python, site_packages, venv_python
-from .requirements import hashed_requirements
 from .sources import Packs, Sources, chosen_packs, materialise_sources, pack_folder, refuse_sources
+from .uvlock import OWN_INDEX, uv_lock_offline
 
 __all__ = [
+    "OWN_INDEX",
     "PYTHON_SOURCES",
     "InstalledPython",
     "LockedPython",
@@ -25,7 +26,6 @@ __all__ = [
     "Sources",
     "chosen_packs",
     "find_python",
-    "hashed_requirements",
     "install_python",
     "installed_versions",
     "link_or_copy",
@@ -40,5 +40,6 @@ __all__ = [
     "refuse_sources",
     "remove_tree",
     "site_packages",
+    "uv_lock_offline",
     "venv_python",
 ]

@@ -67,6 +67,21 @@ def uv_lock(locked: LockedPython, base: Path) -> UvLock:
     return UvLock(text=tomlkit.dumps(whole.to_dict()), arguments=arguments)
 
 
+def uv_lock_offline(locked: LockedPython) -> UvLock:
+    """The locked files alone, all under our own name, for a cache that nobody else uses; no index is asked.
+
+    The pins without a known file are left out.
+    """
+    packages = [_labelled(item, None, "") for item in locked.pylock.packages]
+    whole = Pylock(
+        lock_version=locked.pylock.lock_version,
+        created_by=locked.pylock.created_by,
+        requires_python=locked.pylock.requires_python,
+        packages=packages,
+    )
+    return UvLock(text=tomlkit.dumps(whole.to_dict()), arguments=("--index", OWN_INDEX))
+
+
 def _labelled(item: Package, offered: Package | None, index: str) -> Package:
     if not item.wheels:
         return item

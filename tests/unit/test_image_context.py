@@ -26,6 +26,7 @@ from comfy_capsule.packager.contract import Contract
 from comfy_capsule.packager.errors import BadInput, CapsuleError
 from comfy_capsule.packager.image import EPOCH, write_context
 from comfy_capsule.packager.image.python import carry_python, find_prefix
+from comfy_capsule.packager.materialise import read_pylock
 from comfy_capsule.packager.progress import silent
 
 PYLOCK = """\
@@ -127,11 +128,10 @@ def test_what_is_in_it(capsule: Capsule, tmp_path: Path) -> None:
     assert found["sources/custom_nodes/first/run.sh"][0] == 0o755
     assert not any("unused" in name or ".git/" in name or "__pycache__" in name for name in found)
     assert found[f"models/{sha256_bytes(MODEL)}"][1] == MODEL
-    assert found["lock/pylock.toml"][1].decode() == PYLOCK
-    assert found["lock/requirements.txt"][1].decode().splitlines() == [
-        "six==1.17.0 --hash=sha256:aa11",
-        "direct @ https://files.example/direct-2.0-py3-none-any.whl --hash=sha256:bb22",
-    ]
+    locked = read_pylock(found["lock/pylock.toml"][1].decode())
+    assert locked.versions() == {"six": "1.17.0", "direct": "2.0"}
+    wheels = read_pylock(PYLOCK).pylock.packages[0].wheels
+    assert locked.pylock.packages[0].wheels == wheels
     assert found["lock/unproved.txt"][1] == b"odd==1.0\n"
     assert "gateway/comfy_capsule/packager/gateway/__init__.py" in found
     assert not any(name.startswith(("gateway/comfy_capsule/tests", "gateway/comfy_capsule/web")) for name in found)
