@@ -11,7 +11,7 @@ from bench import PLAIN
 from browser.editor import Editor
 
 WIDTH = {"v": 1, "inputs": {"width": {"name": "width"}}}
-IMAGE, TINT, SAVE = 1, 2, 3
+IMAGE, SAVE = 1, 3  # node ids of the fixture
 
 
 def unmarked(graph: dict[str, Any]) -> dict[str, Any]:
