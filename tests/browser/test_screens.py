@@ -29,7 +29,7 @@ def shoot(editor: Editor, name: str) -> None:
     editor.page.screenshot(path=path)
     if os.environ.get("COMFY_CAPSULE_PICTURES") and (version, renderer) == (versions()[-1], "vue") and name in README:
         DOCS.mkdir(parents=True, exist_ok=True)
-        editor.page.screenshot(path=DOCS / README[name], clip={"x": 0, "y": 0, "width": 1400, "height": 700})
+        editor.page.screenshot(path=DOCS / README[name], clip={"x": 0, "y": 0, "width": 1400, "height": 780})
 
 
 @pytest.mark.parametrize("palette", PALETTES)
