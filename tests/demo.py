@@ -66,8 +66,8 @@ class Demo:
         self.rows.append((name, str(value)))
 
     def table(self) -> None:
-        width = max(len(name) for name, _ in self.rows)
-        print("\n" + "\n".join(f"{name:<{width}}  {value}" for name, value in self.rows))
+        width = max(len(name) for name, _ in self.rows) + 1
+        print("\n" + "\n".join(f"{name + ':':<{width}} {value}" for name, value in self.rows))
 
 
 def command(*words: str | Path, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
