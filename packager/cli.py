@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from . import actions, terminal
-from .errors import BadInput, Cancelled, CapsuleError
+from .errors import BadInput, Cancelled, CapsuleError, of_system
 from .materialise import Packs
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -237,6 +237,10 @@ def main() -> None:
     except click.ClickException as error:
         terminal.show_error(BadInput("bad-usage", error.format_message(), "See comfy-capsule --help."), as_json)
         sys.exit(BadInput.exit_status)
+    except OSError as error:
+        failed = of_system(error)
+        terminal.show_error(failed, as_json)
+        sys.exit(failed.exit_status)
     except (click.Abort, KeyboardInterrupt):
         terminal.show_error(Cancelled(), as_json)
         sys.exit(Cancelled.exit_status)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .errors import CapsuleError
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s?#]+@")
 
 
 def without_credentials(text: str) -> str:

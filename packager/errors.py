@@ -6,6 +6,8 @@ Exit statuses (the same for every command): 0 done and equal, 1 failed or differ
 
 from __future__ import annotations
 
+import errno
+
 
 class CapsuleError(Exception):
     """An error a person can act on.
@@ -48,3 +50,23 @@ class Cancelled(CapsuleError):
 
     def __init__(self, message: str = "Cancelled.", cure: str = "") -> None:
         super().__init__("cancelled", message, cure)
+
+
+_BAD_PATH = frozenset(
+    {
+        *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
+        *(errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL),
+    }
+)
+
+
+def of_system(error: OSError) -> CapsuleError:
+    """What the operating system refused, as an error of ours: a path that cannot be used, or a full disk and the like.
+
+    The file's name is in the sentence: nothing else says where it happened.
+    """
+    where = f"{error.filename}: " if error.filename is not None else ""
+    message = f"The operating system refused: {where}{error.strerror or error}."
+    if error.errno in _BAD_PATH:
+        return BadInput("bad-path", message, "Check that the path is right and that you may write there.")
+    return CapsuleError("system-error", message, "Check the disk's free space and the machine.")

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table as Grid
+from rich.text import Text
 
 from .capsule import Capsule, Finding, Lock
 from .errors import CapsuleError
@@ -20,6 +21,10 @@ from .restore import PLAN_COLUMNS, Plan, Restored, Table
 
 _out = Console(soft_wrap=True, highlight=False)
 _err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+# A capsule is a stranger's: what it names must not steer the terminal.
+_CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 
 
 @contextmanager
@@ -64,7 +69,7 @@ def say_progress(event: Event) -> None:
 
 def say(text: str) -> None:
     """One line of the answer."""
-    _out.print(text, markup=False)
+    _out.print(text.translate(_CONTROLS), markup=False)
 
 
 def show_json(value: Any) -> None:
@@ -78,16 +83,16 @@ def show_error(error: CapsuleError, as_json: bool) -> None:
         show_json({"error": {"code": error.code, "message": error.message, "cure": error.cure}})
     else:
         _err.print(f"[bold red]error[/] ({error.code}): ", end="")
-        _err.print(str(error), markup=False)
+        _err.print(str(error).translate(_CONTROLS), markup=False)
 
 
 def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A plain table."""
-    table = Grid(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Grid(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        table.add_row(*(Text(str(cell).translate(_CONTROLS)) for cell in row))  # `[fp8]` is no markup
     _out.print(table)
 
 

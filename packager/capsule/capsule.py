@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ from .locktoml import lock_toml
 from .models import ApiGraph, Digests, Lock
 
 SUFFIX = ".capsule.zip"
+
+# Both become file names and lines of a Dockerfile.
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+_PYTHON = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+[a-z0-9+]*")
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,10 @@ def read_capsule(path: Path) -> Capsule:
     """
     entries, digest = read_archive(path)
     parsed = {name: _parsed(path, name, entries) for name in _OWN}
+    said = (parsed["capsule.toml"].name, parsed["contract.json"].name)
+    if said[0] != said[1]:
+        message = f"{path} is damaged: its lock names the workflow {said[0]!r}, its contract {said[1]!r}."
+        raise BadInput("capsule-damaged", message, "Export the capsule again.")
     return Capsule(
         lock=parsed["capsule.toml"],
         pylock=parsed["pylock.toml"],
@@ -124,11 +133,20 @@ def _parsed(path: Path, name: str, entries: Mapping[str, bytes]) -> Any:
 def _parse_lock(path: Path, text: str) -> Lock:
     said = tomllib.loads(text)
     check_format(path, said["format"])
-    return Lock.model_validate(said)
+    lock = Lock.model_validate(said)
+    if not _NAME.fullmatch(lock.name):
+        raise ValueError(f"{lock.name!r} is no workflow name")
+    if not _PYTHON.fullmatch(lock.platform.python):
+        raise ValueError(f"{lock.platform.python!r} is no Python version")
+    return lock
 
 
 def _parse_pylock(path: Path, text: str) -> str:
-    Pylock.from_dict(tomllib.loads(text))
+    said = tomllib.loads(text)
+    Pylock.from_dict(said)
+    own = said.get("tool", {}).get("comfy-capsule", {})
+    if not isinstance(own, dict) or not isinstance(own.get("unproved", []), list):
+        raise TypeError("[tool.comfy-capsule] does not hold a list `unproved`")
     return text
 
 

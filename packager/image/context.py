@@ -136,7 +136,7 @@ def _sources(capsule: Capsule, into: Path, report: Report, packs: Packs) -> None
     target = into / "sources" / "custom_nodes"
     target.mkdir(parents=True)
     for pack in chosen_packs(capsule, packs):
-        made.packs[pack.name].rename(target / pack_folder(pack))
+        made.packs[pack_folder(pack)].rename(target / pack_folder(pack))
     made.comfyui.rename(into / "sources" / "comfyui")
     shutil.rmtree(staging)
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import Capsule
+from ..capsule import Capsule, safe_name
 from ..errors import BadInput, CapsuleError
 from ..materialise import Packs, chosen_packs, pack_folder, read_pylock
 
@@ -83,7 +83,7 @@ def make_plan(
         python_in_base: whether ``/usr/local/bin/python3`` of the base is exactly the captured version.
 
     Raises:
-        BadInput: ``image-python-too-old``.
+        BadInput: ``image-python-too-old``, ``capsule-unsafe-name``.
         CapsuleError: ``image-needs-build`` when a distribution has no wheel; ``not-carried`` for local ones.
     """
     lock, digests = capsule.lock, capsule.digests
@@ -108,6 +108,8 @@ def make_plan(
             f"The capsule does not carry the bytes of {', '.join(local)}, installed from a local path.",
             "Install it from an index or from a commit of a git remote, and export again.",
         )
+    for model in lock.models:
+        safe_name(f"{model.folder}/{model.name}")  # `..` in a COPY would reach any file of the image
     return ImagePlan(
         name=capsule.name,
         base=base or DEFAULT_BASE,

@@ -29,4 +29,6 @@ def place(root: Path, name: str) -> Path:
                 )
             break
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink():  # of a checkout: what is put here takes its place, and never goes through it
+        path.unlink()
     return path

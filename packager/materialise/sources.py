@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Literal
@@ -22,7 +22,7 @@ _PARALLEL = 8  # fetches at once; they wait for the network, not for the process
 
 
 class Sources(BaseModel):
-    """What was materialised: the ComfyUI folder, and each pack's folder by its name in the lock."""
+    """What was materialised: the ComfyUI folder, and each pack's folder by its name (`pack_folder`)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -46,7 +46,7 @@ def materialise_sources(capsule: Capsule, folder: Path, report: Report, *, packs
         with_git: leave ordinary (shallow, detached) checkouts, or bare files without ``.git``.
 
     Raises:
-        BadInput: ``capsule-unsafe-name``, ``capsule-bad-origin``.
+        BadInput: ``capsule-unsafe-name``, ``capsule-bad-origin``, ``pack-twice``.
         CapsuleError: ``not-carried``, ``origin-gone``, ``commit-gone``, ``submodule-gone``, ``patch-failed``,
             ``tree-differs``; ``sources-failed`` when several sources fail, naming each.
     """
@@ -54,14 +54,15 @@ def materialise_sources(capsule: Capsule, folder: Path, report: Report, *, packs
     refuse_sources(capsule, wanted)
     comfyui = folder / "ComfyUI"
     staging = folder / ".packs"  # beside ComfyUI, so that its checkout finds an empty folder
-    jobs: dict[str, Callable[[], None]] = {"ComfyUI": _comfyui_job(capsule, comfyui, with_git)}
+    jobs = [("ComfyUI", _comfyui_job(capsule, comfyui, with_git))]
     for pack in wanted:
-        jobs[pack.name] = _pack_job(capsule, pack, staging / pack_folder(pack), with_git)
+        jobs.append((pack.name, _pack_job(capsule, pack, staging / pack_folder(pack), with_git)))
     _all(jobs, report)
     placed = {}
     for pack in wanted:
-        placed[pack.name] = place(comfyui, f"custom_nodes/{pack_folder(pack)}")
-        os.rename(staging / pack_folder(pack), placed[pack.name])
+        name = pack_folder(pack)
+        placed[name] = place(comfyui, f"custom_nodes/{name}")
+        os.rename(staging / name, placed[name])
     if staging.is_dir():
         remove_tree(staging)
     return Sources(comfyui=comfyui, packs=placed)
@@ -84,7 +85,12 @@ def pack_folder(pack: Pack) -> str:
 
 
 def refuse_sources(capsule: Capsule, packs: tuple[Pack, ...]) -> None:
-    """Say before anything is fetched which of the sources no origin can give back: ``not-carried``."""
+    """Say before anything is fetched which of the sources cannot be had: ``not-carried``, ``pack-twice``."""
+    folders = [pack_folder(pack) for pack in packs]
+    doubled = next((name for name in folders if folders.count(name) > 1), "")
+    if doubled:
+        message = f"The lock names two packs that go into the folder {doubled!r}."
+        raise BadInput("pack-twice", message, "Remove one of them where the capsule is made, and export again.")
     comfyui = capsule.lock.comfyui
     without = [f"ComfyUI ({comfyui.kind})"] if comfyui.kind != "git" or not comfyui.origin else []
     for pack in packs:
@@ -115,14 +121,14 @@ def _pack_job(capsule: Capsule, pack: Pack, into: Path, with_git: bool) -> Calla
     return lambda: check_out(subject, *source, into, patch=patch, with_git=with_git)
 
 
-def _all(jobs: dict[str, Callable[[], None]], report: Report) -> None:
+def _all(jobs: Sequence[tuple[str, Callable[[], None]]], report: Report) -> None:
     """Run every job in threads; when some fail, let the rest end and name each failure."""
     failed: dict[str, CapsuleError] = {}
     done = 0
     report(Progress(phase="sources", done=0, total=len(jobs)))
     executor = ThreadPoolExecutor(min(_PARALLEL, len(jobs)), thread_name_prefix="sources")
     try:
-        running = {executor.submit(job): name for name, job in jobs.items()}
+        running = {executor.submit(job): name for name, job in jobs}
         for future in as_completed(running):
             try:
                 future.result()

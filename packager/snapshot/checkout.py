@@ -78,4 +78,6 @@ def _patch(folder: Path) -> bytes:
         run([*GIT, "add", "--all", "--", ".", *_NOT_CARRIED], cwd=folder, env=environment)
         diff = [*GIT, "diff", "--cached", "--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv"]
         # latin-1 keeps every byte of every encoding as it is.
-        return run([*diff, "--no-renames", "HEAD"], cwd=folder, env=environment, encoding="latin-1").encode("latin-1")
+        # `git apply` wants the prefixes, which the user's own settings may take away (diff.noprefix).
+        diff += ["--no-renames", "--src-prefix=a/", "--dst-prefix=b/"]
+        return run([*diff, "HEAD"], cwd=folder, env=environment, encoding="latin-1").encode("latin-1")

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..capsule import ApiGraph, Finding, Model, sha256_file
 from ..comfy import Install
+from ..command import without_credentials
 from ..progress import Progress, Report
 from ..workflow import file_choices
 
@@ -94,13 +95,23 @@ def _locate(install: Install, folder: str, name: str) -> Path | None:
 def declared_sources(ui: Mapping[str, Any]) -> dict[tuple[str, str], tuple[str, ...]]:
     """The URLs that the workflow's nodes declare (``properties.models``), by folder and name; none is proved."""
     sources: dict[tuple[str, str], tuple[str, ...]] = {}
-    graphs = [ui, *(ui.get("definitions") or {}).get("subgraphs", [])]
-    for node in (node for graph in graphs for node in graph.get("nodes", [])):
-        for model in (node.get("properties") or {}).get("models") or []:
-            if isinstance(model, dict) and model.get("url"):
+    graphs = [ui, *_objects(_object(ui.get("definitions")).get("subgraphs"))]
+    for node in (node for graph in graphs for node in _objects(graph.get("nodes"))):
+        for model in _objects(_object(node.get("properties")).get("models")):
+            if model.get("url"):
                 key = (str(model.get("directory", "")), str(model.get("name", "")))
-                sources[key] = tuple(dict.fromkeys([*sources.get(key, ()), str(model["url"])]))
+                url = without_credentials(str(model["url"]))
+                sources[key] = tuple(dict.fromkeys([*sources.get(key, ()), url]))
     return sources
+
+
+def _object(said: Any) -> Mapping[str, Any]:
+    return said if isinstance(said, Mapping) else {}
+
+
+def _objects(said: Any) -> list[Mapping[str, Any]]:
+    """The objects in a list of the UI graph, which any program may have written."""
+    return [item for item in said if isinstance(item, Mapping)] if isinstance(said, list) else []
 
 
 def _missing(value: str, node: str) -> Finding:

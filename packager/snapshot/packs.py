@@ -105,7 +105,7 @@ def _read_pack(
         origin=checkout.origin,
         commit=checkout.commit,
         tree=checkout.tree,
-        patch=f"packs/{name}.patch" if checkout.patch else "",
+        patch=f"packs/{name if common['enabled'] else f'{name}.disabled'}.patch" if checkout.patch else "",
     )
     return pack, [*origin_findings(name, checkout.origin), *_submodules(name, place, checkout)], checkout.patch
 

@@ -108,7 +108,7 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
 
     try:
         data = json.loads(text, parse_constant=constant, parse_float=_finite)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         if text.lstrip()[:1] == "{":
             raise BadInput(
                 "workflow-cut-off",

@@ -70,7 +70,7 @@ def test_comfyui_and_packs_come_back_at_their_commits(tmp_path: Path, core: Path
     nodes = tmp_path / "to/ComfyUI/custom_nodes"
     assert (nodes / "first/__init__.py").read_text() == "old\n"
     assert (nodes / "other.disabled/a b/ü.py").is_file()
-    assert made.packs == {"first": nodes / "first", "other": nodes / "other.disabled"}
+    assert made.packs == {"first": nodes / "first", "other.disabled": nodes / "other.disabled"}
     assert git(nodes / "first", "remote", "get-url", "origin").strip() == str(first)
     assert git(nodes / "first", "rev-parse", "HEAD").strip() == pinned.commit
     assert git(nodes / "first", "status", "--porcelain") == ""
