@@ -12,12 +12,17 @@ from pathlib import Path
 
 from .errors import CapsuleError
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s?#]+@")
+_CREDENTIALS = re.compile(r"([A-Za-z][\w+.-]*://)([^/\s?#]+)@")
 
 
 def without_credentials(text: str) -> str:
-    """`text` with ``user:password@`` taken out of every URL in it."""
-    return _CREDENTIALS.sub("", text)
+    """`text` with ``user:password@`` taken out of every URL in it; ``ssh://git@`` names no secret and is needed."""
+
+    def clean(found: re.Match[str]) -> str:
+        scheme, user = found.groups()
+        return found[0] if scheme.lower().endswith("ssh://") and ":" not in user else scheme
+
+    return _CREDENTIALS.sub(clean, text)
 
 
 def run(
