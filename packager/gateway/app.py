@@ -49,6 +49,8 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
         response = problem_response(problem)
     except web.HTTPException as error:
         response = problem_response(_of_status(error))
+    except web.RequestPayloadError:
+        response = problem_response(Problem("bad-request", "The body is not what its headers say, or is cut off."))
     except (ConnectionResetError, BrokenPipeError):
         raise  # the client is gone; there is nobody to answer
     except Exception:

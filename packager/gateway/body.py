@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import BodyPartReader, web
 from multidict import CIMultiDictProxy
 
-from .media import safe_filename
+from .media import PLAIN_TYPE, safe_filename
 from .models import StoredFile
 from .outputs import media_type
 from .problems import Problem
@@ -48,6 +48,8 @@ async def _multipart(request: web.Request, service: Service, workflow: Workflow,
     parameters: dict[str, Any] = {}
     try:
         async for part in await request.multipart():
+            if request.content.total_bytes > service.settings.file_limit:  # each part alone may be small
+                raise Problem("body-too-large", f"The body has more than {service.settings.file_limit} bytes.")
             if not isinstance(part, BodyPartReader) or not part.name:
                 raise Problem("bad-request", "A part of the body has no name.", "Name each part by its parameter.")
             if part.name == "parameters" and not part.filename:
@@ -78,7 +80,7 @@ def _field(workflow: Workflow, name: str, data: bytes) -> Any:
         return text
     try:
         return json.loads(text, parse_constant=_no_constant)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text  # the contract says what is wrong with it, or that it is a choice
 
 
@@ -112,7 +114,10 @@ async def keep_body(request: web.Request, service: Service, owner: str) -> Store
 def parse_json(data: bytes) -> object:
     """The JSON in `data`. Raises Problem ``invalid-json``; NaN and Infinity are no JSON."""
     try:
-        return json.loads(data, parse_constant=_no_constant)
+        said = json.loads(data, parse_constant=_no_constant)
+        if b"\\u" in data:  # only an escape can be half a character, which no answer and no store could hold
+            json.dumps(said, ensure_ascii=False).encode()
+        return said
     except (ValueError, RecursionError) as error:
         raise Problem("invalid-json", f"The body is no JSON: {error}.") from error
 
@@ -158,5 +163,5 @@ async def _limited(part: BodyPartReader, limit: int) -> AsyncIterator[bytes]:
 
 def _type_of(headers: CIMultiDictProxy[str], filename: str) -> str:
     said = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    plain = bool(re.fullmatch(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,60}", said))
+    plain = PLAIN_TYPE.fullmatch(said) is not None
     return said if plain and said not in ("application/octet-stream", "multipart/form-data") else media_type(filename)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,9 @@ from .models import StoredFile
 from .outputs import media_type
 from .problems import Problem
 from .settings import Settings
+
+#: A media type that a header of an answer can hold.
+PLAIN_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,60}")
 
 _PICTURES = frozenset({"image", "mask"})
 #: How files of a kind begin: (offset, bytes). Enough to refuse a page or a script; the loader decides the rest.
@@ -74,7 +78,8 @@ class Media:
         type = ""
         if text.startswith("data:"):
             head, _, text = text.partition(",")
-            type = head[5:].partition(";")[0]
+            type = head[5:].partition(";")[0].strip().lower()
+            type = type if PLAIN_TYPE.fullmatch(type) else ""  # it becomes a header
         try:
             data = base64.b64decode("".join(text.split()), validate=True)
         except (binascii.Error, ValueError) as error:

@@ -38,6 +38,12 @@ def settings_for(fake: FakeComfyUI, state: Path, **more: Any) -> Settings:
     return read_settings({}, comfy=fake.url, state=state, **{"wait": 5.0, **more})
 
 
+def _form(*fields: bytes) -> bytes:
+    """A multipart body with boundary ``a`` whose every part is a field ``color``."""
+    parts = [b'--a\r\nContent-Disposition: form-data; name="color"\r\n\r\n%s\r\n' % field for field in fields]
+    return b"".join(parts) + b"--a--"
+
+
 @pytest.mark.parametrize(
     ("sent", "parameter"),
     [
@@ -169,6 +175,39 @@ async def test_a_picture_must_be_one(fake: FakeComfyUI, tmp_path: Path, photo: o
         problem = await answer.json()
         assert (problem["code"], problem.get("parameter")) == (code, "photo")
         assert (answer.status, fake.submitted) == (CODES[code][0], [])
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "code"),
+    [
+        (b'{"color": 1, "\\ud800": 2}', {"Content-Type": "application/json"}, "invalid-json"),
+        (b"no gzip", {"Content-Type": "application/json", "Content-Encoding": "gzip"}, "bad-request"),
+        (_form(b"[" * 100_000), {"Content-Type": "multipart/form-data; boundary=a"}, "invalid-parameters"),
+        (_form(*[b" " * 700] * 3), {"Content-Type": "multipart/form-data; boundary=a"}, "body-too-large"),
+    ],
+)
+async def test_odd_bodies_are_problems(
+    fake: FakeComfyUI, tmp_path: Path, body: bytes, headers: dict[str, str], code: str
+) -> None:
+    limit = 2000 if code == "body-too-large" else 1 << 20
+    async with gateway(settings_for(fake, tmp_path, file_limit=limit)) as client:
+        answer = await client.post(BLANK, data=body, headers=headers)
+        assert (answer.status, (await answer.json())["code"]) == (CODES[code][0], code)
+
+
+async def test_the_type_in_a_data_url_steers_no_header(fake: FakeComfyUI, tmp_path: Path) -> None:
+    graph = {"1": {"class_type": "LoadImage", "inputs": {"image": "x.png"}}}
+    contract = Contract(
+        name="blank",
+        inputs=(Input(name="photo", type="image", targets=(Target(node="1", input="image"),)),),
+        outputs=(Output(name="picture", type="image", nodes=("1",)),),
+    )
+    picture = base64.b64encode(example_picture()).decode()
+    async with gateway(settings_for(fake, tmp_path), blank_capsule(graph=graph, contract=contract)) as client:
+        sent = {"photo": {"data": f"data:image/png\r\nX-Odd: 1;base64,{picture}"}}
+        made = await (await client.post(BLANK, json=sent)).json()
+        answer = await client.get(f"/files/{made['parameters']['photo']['file']}")
+        assert (answer.status, answer.content_type) == (200, "image/png")
 
 
 async def test_a_run_over_its_deadline_is_stopped(fake: FakeComfyUI, tmp_path: Path) -> None:
