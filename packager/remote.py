@@ -81,11 +81,17 @@ def _ask(method: str, address: str, path: str, **options: Any) -> requests.Respo
         raise BadInput(
             "comfyui-unreachable", f"No ComfyUI answers at {address}.", "Start it, or give its folder: --comfy DIR."
         ) from error
-    if response.ok:
+    speaks_json = "json" in response.headers.get("Content-Type", "")
+    if response.ok and (speaks_json or path.endswith("/file")):
         return response
-    if "json" in response.headers.get("Content-Type", ""):
+    if response.ok:
+        message = f"What answers at {address} is not a ComfyUI with the Comfy Capsule pack."
+        raise BadInput("not-comfyui", message, "Correct the address.")
+    if speaks_json:
         said = response.json()
-        raise _as_error({**said, "message": said.get("title", f"ComfyUI answered {response.status_code}.")})
+        status = BadInput.exit_status if response.status_code < 500 else CapsuleError.exit_status
+        message = said.get("title", f"ComfyUI answered {response.status_code}.")
+        raise _as_error({**said, "message": message, "exit_status": status})
     if response.status_code in (404, 405):
         raise BadInput(
             "pack-not-installed",

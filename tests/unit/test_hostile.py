@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from comfy_capsule.packager.errors import BadInput
 from comfy_capsule.packager.image.plan import make_plan
 from comfy_capsule.packager.materialise import place
 from comfy_capsule.packager.materialise.sources import refuse_sources
+from comfy_capsule.packager.remote import snapshot_remote
 from comfy_capsule.packager.restore.apply import write_start_script
 from comfy_capsule.packager.snapshot.checkout import read_checkout
 from comfy_capsule.packager.snapshot.models import declared_sources
@@ -146,3 +149,28 @@ def test_a_path_that_cannot_be_used_is_a_sentence(
         cli.main()
     assert ended.value.code == 2
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "bad-path"
+
+
+class _Foreign(BaseHTTPRequestHandler):
+    """A web server that answers everything with a page."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_another_web_server_is_no_comfyui() -> None:
+    server = HTTPServer(("127.0.0.1", 0), _Foreign)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(BadInput) as caught:
+            snapshot_remote(f"http://127.0.0.1:{server.server_port}")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert caught.value.code == "not-comfyui"
