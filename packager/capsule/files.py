@@ -49,4 +49,9 @@ def tree_files(folder: Path) -> list[str]:
             # os.walk lists a link to a folder among the folders and does not follow it: it is a file to us.
             links = [name for name in folders if (Path(base) / name).is_symlink()]
             names.update((here / name).as_posix() for name in [*files, *links])
-    return sorted(name for name in names if not LEFT_OUT.intersection(name.split("/")) and not name.endswith(".pyc"))
+    return sorted(name for name in names if not any(_is_left_out(part) for part in name.split("/")))
+
+
+def _is_left_out(part: str) -> bool:
+    """``.env.local`` and its like hold secrets as ``.env`` does."""
+    return part in LEFT_OUT or part.startswith(".env.") or part.endswith(".pyc")

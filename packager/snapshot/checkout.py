@@ -12,17 +12,19 @@ from ..command import run, without_credentials
 from ..errors import CapsuleError
 
 # The same files that `tree_files` leaves out, in git's words.
-_NOT_CARRIED = [f":(exclude,glob)**/{name}{rest}" for name in (*sorted(LEFT_OUT), "*.pyc") for rest in ("", "/**")]
+_PATTERNS = (*sorted(LEFT_OUT), ".env.*", "*.pyc")
+_NOT_CARRIED = [f":(exclude,glob)**/{pattern}{rest}" for pattern in _PATTERNS for rest in ("", "/**")]
 
 
 class Checkout(BaseModel):
-    """What one checkout is. `patch` is empty when the work tree is exactly the commit."""
+    """What one checkout is. Where the work tree is not exactly the commit, `changed` names the files, `patch` has them."""
 
     model_config = ConfigDict(frozen=True)
 
     origin: str
     commit: str
     tree: str
+    changed: tuple[str, ...]
     patch: bytes
 
 
@@ -33,11 +35,13 @@ def read_checkout(folder: Path) -> Checkout:
         CapsuleError: ``git-unreadable`` when git cannot say what it is (corrupt, not owned by this user, no commit).
     """
     try:
+        changed = _changed(folder)
         return Checkout(
             origin=_origin(folder),
             commit=git(folder, "rev-parse", "HEAD").strip(),
             tree=tree_digest(folder, tree_files(folder)),
-            patch=_patch(folder) if _changed(folder) else b"",
+            changed=changed,
+            patch=_patch(folder) if changed else b"",
         )
     except CapsuleError as error:
         if error.code == "no-program":
@@ -54,8 +58,9 @@ def _origin(folder: Path) -> str:
     return without_credentials(git(folder, "remote", "get-url", name).strip())
 
 
-def _changed(folder: Path) -> bool:
-    return bool(git(folder, "status", "--porcelain", "--untracked-files=all", "--", ".", *_NOT_CARRIED).strip())
+def _changed(folder: Path) -> tuple[str, ...]:
+    words = ["status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".", *_NOT_CARRIED]
+    return tuple(entry[3:] for entry in git(folder, *words).split("\0") if entry)
 
 
 def _patch(folder: Path) -> bytes:

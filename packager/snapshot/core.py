@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..capsule import ComfyUI, Finding, Platform, is_checkout, tree_digest, tree_files
 from ..comfy import Install
-from .checkout import read_checkout
+from .checkout import Checkout, read_checkout
 
 _TORCH_VERSION = re.compile(r"^__version__ = ['\"]([^'\"]+)['\"]", re.MULTILINE)
 
@@ -39,22 +39,34 @@ def read_core(install: Install) -> tuple[ComfyUI, list[Finding], bytes]:
         tree=checkout.tree,
         patch="packs/ComfyUI.patch" if checkout.patch else "",
     )
-    return core, origin_findings("ComfyUI", checkout.origin), checkout.patch
+    return core, checkout_findings("ComfyUI", checkout), checkout.patch
 
 
-def origin_findings(subject: str, origin: str) -> list[Finding]:
-    """The finding of a checkout that has no remote."""
-    if origin:
-        return []
-    return [
-        Finding(
-            code="no-origin",
-            subject=subject,
-            message=f"{subject} is a git checkout without a remote; nobody else can fetch its commit.",
-            cure="Push it to a remote.",
-            blocks=True,
+def checkout_findings(subject: str, checkout: Checkout) -> list[Finding]:
+    """What is to be said of a checkout: that it has no remote, and which local files are carried with it."""
+    findings = []
+    if not checkout.origin:
+        findings.append(
+            Finding(
+                code="no-origin",
+                subject=subject,
+                message=f"{subject} is a git checkout without a remote; nobody else can fetch its commit.",
+                cure="Push it to a remote.",
+                blocks=True,
+            )
         )
-    ]
+    if checkout.changed:
+        shown = ", ".join(checkout.changed[:5])
+        more = f" and {len(checkout.changed) - 5} more" if len(checkout.changed) > 5 else ""
+        findings.append(
+            Finding(
+                code="local-changes",
+                subject=subject,
+                message=f"{subject} has local changes and untracked files, which are carried: {shown}{more}.",
+                cure="Look through them for what is nobody else's business, or commit them.",
+            )
+        )
+    return findings
 
 
 def read_platform(install: Install, distributions: Mapping[str, str]) -> Platform:

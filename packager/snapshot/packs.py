@@ -13,7 +13,7 @@ from ..comfy import Install
 from ..errors import CapsuleError
 from ..progress import Progress, Report
 from .checkout import Checkout, read_checkout
-from .core import origin_findings
+from .core import checkout_findings
 
 _NO_PACKS = frozenset({"__pycache__", ".disabled", ".git", "example_node.py.example", "websocket_image_save.py"})
 _REQUIREMENTS = ("requirements.txt", "pyproject.toml")
@@ -107,7 +107,7 @@ def _read_pack(
         tree=checkout.tree,
         patch=f"packs/{name if common['enabled'] else f'{name}.disabled'}.patch" if checkout.patch else "",
     )
-    return pack, [*origin_findings(name, checkout.origin), *_submodules(name, place, checkout)], checkout.patch
+    return pack, [*checkout_findings(name, checkout), *_submodules(name, place, checkout)], checkout.patch
 
 
 def _submodules(name: str, place: Path, checkout: Checkout) -> list[Finding]:

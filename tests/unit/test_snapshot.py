@@ -89,6 +89,7 @@ def test_local_changes_are_one_patch_that_gives_the_same_tree(tmp_path: Path) ->
     (folder / "link").symlink_to("a.py")
     (folder / "ignored.log").write_text("no")
     (folder / ".env").write_text("TOKEN=secret")
+    (folder / ".env.local").write_text("TOKEN=secret")
     (folder / "__pycache__").mkdir()
     (folder / "__pycache__/a.pyc").write_bytes(b"no")
     before = sorted(str(path) for path in folder.rglob("*"))
@@ -97,6 +98,7 @@ def test_local_changes_are_one_patch_that_gives_the_same_tree(tmp_path: Path) ->
     assert sorted(str(path) for path in folder.rglob("*")) == before
     assert (folder / ".git/index").read_bytes() == index
     assert b"secret" not in read.patch
+    assert read.changed == ("a.py", "gone.py", "run.sh", "link", "new é.bin")
     patch = tmp_path / "p.patch"
     patch.write_bytes(read.patch)
     git(clean, "apply", "--binary", str(patch))
@@ -151,6 +153,8 @@ def test_a_changed_pack_carries_its_patch(install: Install) -> None:
     read = read_packs(install, None, frozenset(), silent)
     assert read.packs[0].patch == "packs/one.patch"
     assert b"new.py" in read.files["packs/one.patch"]
+    assert [(item.code, item.blocks) for item in read.findings] == [("local-changes", False)]
+    assert "new.py" in read.findings[0].message
 
 
 def test_same_install_gives_the_same_lock_wherever_it_stands(install: Install, tmp_path: Path) -> None:
