@@ -17,7 +17,7 @@ _NOT_CARRIED = [f":(exclude,glob)**/{pattern}{rest}" for pattern in _PATTERNS fo
 
 
 class Checkout(BaseModel):
-    """What one checkout is. Where the work tree is not exactly the commit, `changed` names the files, `patch` has them."""
+    """What one checkout is. Where its files are not those of the commit, `changed` names them and `patch` has them."""
 
     model_config = ConfigDict(frozen=True)
 
