@@ -95,11 +95,6 @@ def refuse_blocked(findings: Sequence[Finding], strict: bool) -> None:
         )
 
 
-def open_capsule(path: Path) -> Capsule:
-    """The capsule in the file `path`, every byte checked."""
-    return read_capsule(path)
-
-
 def summary(capsule: Capsule) -> dict[str, Any]:
     """A capsule as JSON: digests, contract and lock, without graphs and bytes."""
     return {

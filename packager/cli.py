@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from . import actions, terminal
+from .capsule import read_capsule
 from .errors import BadInput, Cancelled, CapsuleError, of_system
 from .materialise import Packs
 
@@ -100,7 +101,7 @@ def export(
 @json_option
 def inspect(capsule: Path, as_json: bool) -> None:
     """Show what a capsule holds, after checking every byte of it."""
-    read = actions.open_capsule(capsule)
+    read = read_capsule(capsule)
     if as_json:
         terminal.show_json(actions.summary(read))
     else:

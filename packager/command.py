@@ -105,7 +105,7 @@ def watch(
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(every)
         except BaseException:
-            _end(process)
+            end(process)
             raise
         tick(text())
         if process.returncode != 0:
@@ -115,9 +115,10 @@ def watch(
             raise CapsuleError("command-failed", message)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes], grace: float = 10) -> None:
+    """Ask `process` to stop, and kill it when it has not within `grace` seconds; it is gone afterwards."""
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(10)
+        process.wait(grace)
     process.kill()
     process.wait()

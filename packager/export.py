@@ -10,15 +10,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from .capsule import SUFFIX, ApiGraph, Capsule, Digests, Finding, Lock, Model, Observed, write_capsule
+from .capsule import SUFFIX, WORKFLOW_NAME, ApiGraph, Capsule, Digests, Finding, Lock, Model, Observed, write_capsule
 from .comfy import ComfyClient, Install, live_address, live_install
 from .contract import Contract, build_contract, build_with_notes, choice_key
 from .errors import BadInput, Cancelled
 from .progress import Progress, Report, silent
 from .snapshot import Snapshot, slashed, snapshot_install
 from .workflow import check_api_graph, file_choices, frozen_signatures, missing_classes, used_classes
-
-_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,99}$")
 
 
 class ExportResult(BaseModel):
@@ -44,7 +42,7 @@ def workflow_name(text: str) -> str:
         BadInput: ``bad-name`` when nothing is left.
     """
     name = re.sub(r"[^a-z0-9._]+", "-", text.lower()).strip("-._")[:100]
-    if not _NAME.match(name):
+    if not WORKFLOW_NAME.fullmatch(name):
         raise BadInput("bad-name", f"{text!r} gives no workflow name.", "Use letters and digits, e.g. --name portrait.")
     return name
 

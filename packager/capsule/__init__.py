@@ -1,7 +1,7 @@
 """The file format of a capsule: its models, reading and writing it, and its digests."""
 
 from .archive import safe_name
-from .capsule import SUFFIX, Capsule, read_capsule, write_capsule
+from .capsule import SUFFIX, WORKFLOW_NAME, Capsule, read_capsule, write_capsule
 from .digests import canonical_json, environment_digest, sha256_bytes, sha256_file, tree_digest
 from .files import GIT, GIT_ENVIRONMENT, LEFT_OUT, git, is_checkout, tree_files
 from .locktoml import lock_toml
@@ -25,6 +25,7 @@ __all__ = [
     "GIT_ENVIRONMENT",
     "LEFT_OUT",
     "SUFFIX",
+    "WORKFLOW_NAME",
     "ApiGraph",
     "Capsule",
     "ComfyUI",

@@ -23,7 +23,7 @@ from .models import ApiGraph, Digests, Lock
 SUFFIX = ".capsule.zip"
 
 # Both become file names and lines of a Dockerfile.
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+WORKFLOW_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _PYTHON = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+[a-z0-9+]*")
 
 
@@ -134,7 +134,7 @@ def _parse_lock(path: Path, text: str) -> Lock:
     said = tomllib.loads(text)
     check_format(path, said["format"])
     lock = Lock.model_validate(said)
-    if not _NAME.fullmatch(lock.name):
+    if not WORKFLOW_NAME.fullmatch(lock.name):
         raise ValueError(f"{lock.name!r} is no workflow name")
     if not _PYTHON.fullmatch(lock.platform.python):
         raise ValueError(f"{lock.platform.python!r} is no Python version")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..command import without_credentials
+from ..command import end, without_credentials
 from ..errors import CapsuleError
 from ..progress import Progress, Report
 
@@ -130,18 +129,10 @@ def run_buildx(argv: Sequence[str], environment: Mapping[str, str], report: Repo
                 report(event)
         process.wait()
     except BaseException:
-        _end(process)
+        end(process, grace=15)
         raise
     if process.returncode != 0:
         if status.failed:
             raise status.failure()
         said_last = without_credentials("".join(plain).strip().rpartition("ERROR: ")[2][-600:])
         raise CapsuleError("build-failed", f"docker buildx build failed: {said_last}", "Look at the engine's log.")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(15)
-    process.kill()
-    process.wait()

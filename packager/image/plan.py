@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..capsule import Capsule, safe_name
 from ..errors import BadInput, CapsuleError
-from ..materialise import Packs, chosen_packs, pack_folder, read_pylock
+from ..materialise import Packs, chosen_packs, pack_folder, read_pylock, refuse_local_distributions
 
 DEFAULT_BASE = "debian:bookworm-slim"
 
@@ -101,13 +101,7 @@ def make_plan(
             f"{', '.join(locked.builds)} would have to be built from source; the image installs wheels only.",
             "Install it from a wheel where the capsule is made, and export again.",
         )
-    local = [item.subject for item in lock.findings if item.code == "local-distribution"]
-    if local:
-        raise CapsuleError(
-            "not-carried",
-            f"The capsule does not carry the bytes of {', '.join(local)}, installed from a local path.",
-            "Install it from an index or from a commit of a git remote, and export again.",
-        )
+    refuse_local_distributions(lock)
     for model in lock.models:
         safe_name(f"{model.folder}/{model.name}")  # `..` in a COPY would reach any file of the image
     return ImagePlan(

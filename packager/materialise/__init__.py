@@ -7,7 +7,14 @@ from .model_store import ModelStore, link_or_copy
 from .models import model_sources, place_inputs, place_models
 from .paths import place
 from .pylock import LockedPython, read_pylock
-from .python import install_python, installed_versions, refuse_python, site_packages, venv_python
+from .python import (
+    install_python,
+    installed_versions,
+    refuse_local_distributions,
+    refuse_python,
+    site_packages,
+    venv_python,
+)
 from .sources import Packs, Sources, chosen_packs, materialise_sources, pack_folder, refuse_sources
 from .uvlock import OWN_INDEX, uv_lock_offline
 
@@ -36,6 +43,7 @@ __all__ = [
     "place_inputs",
     "place_models",
     "read_pylock",
+    "refuse_local_distributions",
     "refuse_python",
     "refuse_sources",
     "remove_tree",

@@ -76,18 +76,23 @@ def install_python(
 
 def refuse_python(lock: Lock, locked: LockedPython, *, trust: bool) -> None:
     """Say before anything is made why this environment cannot be: see `install_python`."""
+    refuse_local_distributions(lock)
+    if locked.builds and not trust:
+        raise Blocked(
+            "needs-trust",
+            f"{', '.join(locked.builds)} must be built from source, which runs code that the capsule names.",
+            "Look at where it comes from, then say yes with --trust.",
+        )
+
+
+def refuse_local_distributions(lock: Lock) -> None:
+    """Refuse an environment with distributions that no capsule carries yet: CapsuleError ``not-carried``."""
     local = [item.subject for item in lock.findings if item.code == "local-distribution"]
     if local:
         raise CapsuleError(
             "not-carried",
             f"The capsule does not carry the bytes of {', '.join(local)}, installed from a local path.",
             "Install it from an index or from a commit of a git remote, and export again.",
-        )
-    if locked.builds and not trust:
-        raise Blocked(
-            "needs-trust",
-            f"{', '.join(locked.builds)} must be built from source, which runs code that the capsule names.",
-            "Look at where it comes from, then say yes with --trust.",
         )
 
 
