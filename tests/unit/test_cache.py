@@ -1,0 +1,50 @@
+"""The cache of answers: kept over runs, shared by processes, never a reason to fail."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from comfy_capsule.packager.cache import Cache
+
+
+def test_answers_are_kept_over_runs(tmp_path: Path) -> None:
+    Cache(tmp_path / "c.sqlite3").put("sha256", {"a": "1", "b": "2"})
+    cache = Cache(tmp_path / "c.sqlite3")
+    assert cache.get("sha256", ["a", "x"]) == {"a": "1"}
+    assert cache.get("other", ["a"]) == {}
+    cache.forget("sha256", ["a"])
+    assert cache.all("sha256") == {"b": "2"}
+
+
+def test_many_keys_are_asked_at_once(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "c.sqlite3")
+    cache.put("sha256", {str(number): "x" for number in range(3000)})
+    assert len(cache.get("sha256", map(str, range(4000)))) == 3000
+
+
+def test_a_file_that_is_no_database_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "c.sqlite3").write_bytes(b"not a database" * 100)
+    Cache(tmp_path / "c.sqlite3").put("k", {"a": "1"})
+    assert Cache(tmp_path / "c.sqlite3").all("k") == {"a": "1"}
+
+
+def test_where_nothing_can_be_written_answers_live_in_memory(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    cache = Cache(tmp_path / "file" / "c.sqlite3")
+    cache.put("k", {"a": "1"})
+    assert cache.get("k", ["a"]) == {"a": "1"}
+
+
+def test_two_processes_write_at_once(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from comfy_capsule.packager.cache import Cache\n"
+        "cache = Cache(Path(sys.argv[1]))\n"
+        "for number in range(100): cache.put(sys.argv[2], {str(number): 'x'})"
+    )
+    argv = [sys.executable, "-c", program, str(tmp_path / "c.sqlite3")]
+    running = [subprocess.Popen([*argv, kind]) for kind in ("a", "b")]
+    assert [process.wait(60) for process in running] == [0, 0]
+    cache = Cache(tmp_path / "c.sqlite3")
+    assert len(cache.all("a")) == len(cache.all("b")) == 100
