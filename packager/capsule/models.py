@@ -55,14 +55,22 @@ class Pack(Frozen):
     used: bool = False  # whether the graph uses one of its classes; not part of the environment digest
 
 
+class ModelOrigin(Frozen):
+    """One address from which a model may be had again."""
+
+    url: str  # without credentials and tokens
+    proved: bool = False  # whether what gives the file there, or who fetched it from there, names this very sha256
+    how: str = ""  # where it was learnt: ``workflow``, ``side-file``, ``huggingface-cache``, ``templates``, a look-up
+
+
 class Model(Frozen):
     """One model file that the graph uses. Content is identity; the path is only a placement."""
 
-    folder: str  # the folder type, e.g. ``upscale_models``
+    folder: str  # below ComfyUI's models folder: the folder type's name, e.g. ``upscale_models``, or its own folder
     name: str  # as the node sees it, with ``/``
     size: int  # bytes
     sha256: str
-    sources: tuple[str, ...] = ()  # URLs that the workflow declares; unproved unless a finding's absence says so
+    sources: tuple[ModelOrigin, ...] = ()  # the proved ones first
 
 
 class InputFile(Frozen):

@@ -105,10 +105,15 @@ def some(names: Sequence[str]) -> str:
 
 
 def model_rows(models: Sequence[Model], folders: Mapping[str, Sequence[Path]], report: Report) -> Iterator[Row]:
-    """One row a model of the capsule; `folders` are the places of each folder type, in the order ComfyUI looks."""
+    """One row a model of the capsule; `folders` are the places of each folder type, in the order ComfyUI looks.
+
+    A folder that is no type (a pack reads it by itself) is looked for beside those that are.
+    """
+    beside = dict.fromkeys(place.parent for kind, places in folders.items() for place in places if place.name == kind)
     for done, model in enumerate(models):
         report(Progress(phase="verify", item=model.name, done=done, total=len(models)))
-        candidates = [folder / safe_name(model.name) for folder in folders.get(model.folder, ())]
+        places = folders.get(model.folder) or [place / safe_name(model.folder) for place in beside]
+        candidates = [folder / safe_name(model.name) for folder in places]
         path = next((path for path in candidates if path.is_file()), None)
         yield _file_row("model", f"{model.folder}/{model.name}", path, model)
 

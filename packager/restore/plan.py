@@ -147,7 +147,7 @@ def _model_steps(capsule: Capsule, models_from: Sequence[Path], store: ModelStor
         if store.find(model) is not None:
             source, risk = "this machine's model store", ""
         else:
-            source = ", else ".join([*folders, *(without_credentials(url) for url in model.sources)])
+            source = ", else ".join([*folders, *(without_credentials(source.url) for source in model.sources)])
             risk = "" if source else "missing: give --models-from DIR"
         yield Step(what="model", item=f"{model.folder}/{model.name}", source=source, size=model.size, risk=risk)
 

@@ -1,6 +1,6 @@
 """The snapshot: what the environment is, read from a ComfyUI install on disk."""
 
-from .models import slashed
+from .model_folders import slashed
 from .python import Distribution, lock_python, read_distributions
 from .snapshot import Snapshot, snapshot_install
 

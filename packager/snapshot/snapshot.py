@@ -7,11 +7,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..capsule import ApiGraph, Finding, InputFile, Lock, sha256_bytes
+from ..capsule import ApiGraph, Finding, Lock
 from ..comfy import Install
 from ..progress import Progress, Report, silent
-from ..workflow import input_files, produced_files, used_classes
+from ..workflow import used_classes
 from .core import read_core, read_platform
+from .inputs import Inputs, read_inputs
+from .look_up import LookUp
 from .models import Models, read_models
 from .packs import read_packs
 from .python import lock_python
@@ -35,6 +37,7 @@ def snapshot_install(
     graph: ApiGraph | None = None,
     ui: Mapping[str, Any] | None = None,
     object_info: Mapping[str, Any] | None = None,
+    look_up: LookUp | None = None,
     report: Report = silent,
 ) -> Snapshot:
     """Read `install` from disk; nothing of it is run or changed.
@@ -42,6 +45,7 @@ def snapshot_install(
     Args:
         graph, ui: the workflow whose models, inputs and used packs are recorded; without it none are.
         object_info: node definitions of the running ComfyUI; needed for the packs' classes and the models.
+        look_up: asks the network which addresses have the models' bytes.
     """
     used = frozenset(used_classes(graph)) if graph else frozenset()
     report(Progress(phase="comfyui", total=1))
@@ -49,13 +53,13 @@ def snapshot_install(
     report(Progress(phase="comfyui", done=1, total=1))
     packs = read_packs(install, object_info, used, report)
     python = lock_python(install, report)
-    models, inputs, files = Models(models=(), findings=()), [], dict(packs.files)
+    models, inputs, files = Models(models=(), findings=()), Inputs((), (), {}), dict(packs.files)
     if patch:
         files[core.patch] = patch
     if graph is not None and object_info is not None:
-        models = read_models(install, graph, ui or {}, object_info, report)
-        found, missing, carried = _read_inputs(install, graph, object_info)
-        inputs, findings, files = found, [*findings, *missing], {**files, **carried}
+        models = read_models(install, graph, ui or {}, object_info, report, look_up=look_up)
+        inputs = read_inputs(install, graph, object_info)
+        files.update(inputs.carried)
     lock = Lock(
         name=name,
         message=message,
@@ -63,45 +67,10 @@ def snapshot_install(
         comfyui=core,
         packs=packs.packs,
         models=models.models,
-        inputs=tuple(inputs),
-        findings=_sorted([*findings, *packs.findings, *python.findings, *models.findings]),
+        inputs=inputs.files,
+        findings=_sorted([*findings, *packs.findings, *python.findings, *models.findings, *inputs.findings]),
     )
     return Snapshot(lock=lock, pylock=python.text, files=files)
-
-
-def _read_inputs(
-    install: Install, graph: ApiGraph, object_info: Mapping[str, Any]
-) -> tuple[list[InputFile], list[Finding], dict[str, bytes]]:
-    """The files of ComfyUI's input folder that `graph` reads, with their bytes."""
-    inputs, files = [], {}
-    findings = [_of_another_run(name) for name in produced_files(graph, object_info)]
-    root = install.input_dir.resolve()
-    for name in sorted(set(input_files(graph, object_info))):
-        path = (root / name).resolve()
-        if not path.is_relative_to(root) or not path.is_file():
-            findings.append(
-                Finding(
-                    code="input-missing",
-                    subject=name,
-                    message=f"The graph reads the input file {name}, which is not in ComfyUI's input folder.",
-                    cure="Put the file there, or mark the input and send a file with each request.",
-                )
-            )
-            continue
-        data = path.read_bytes()
-        inputs.append(InputFile(name=name, size=len(data), sha256=sha256_bytes(data)))
-        files[f"inputs/{name}"] = data
-    return inputs, findings, files
-
-
-def _of_another_run(name: str) -> Finding:
-    return Finding(
-        code="input-of-another-run",
-        subject=name,
-        message=f"The graph reads {name}, a file that another run made; it is not carried.",
-        cure="Copy it into ComfyUI's input folder and choose it there.",
-        blocks=True,
-    )
 
 
 def _sorted(findings: list[Finding]) -> tuple[Finding, ...]:
