@@ -49,6 +49,7 @@ def export(
     name: str | None,
     message: str,
     strict: bool,
+    look_up: bool,
     python: Path | None,
     report: Report,
 ) -> Capsule:
@@ -62,11 +63,13 @@ def export(
     check_api_graph(graph)
     name = workflow_name(name or out.name.removesuffix(SUFFIX))
     if is_address(comfy):
-        capsule = export_remote(comfy, ui, graph, name=name, message=message, report=report)
+        capsule = export_remote(comfy, ui, graph, name=name, message=message, look_up=look_up, report=report)
     else:
         install = find_install(Path(comfy), python)
         object_info = boot_object_info(install, report)
-        capsule = make_capsule(install, ui, graph, object_info, name=name, message=message, report=report)
+        capsule = make_capsule(
+            install, ui, graph, object_info, name=name, message=message, look_up=look_up, report=report
+        )
     refuse_blocked(capsule.lock.findings, strict)
     write_capsule(capsule, out)
     return capsule

@@ -56,6 +56,7 @@ def make_capsule(
     name: str,
     message: str = "",
     frontend_version: str = "",
+    look_up: bool = False,
     report: Report = silent,
 ) -> Capsule:
     """Seal `workflow` with the environment of `install`.
@@ -64,6 +65,7 @@ def make_capsule(
         workflow: the UI graph, marks inside; `api`: the API graph that the front-end made of it.
         object_info: the node definitions of this install, as its running ComfyUI gives them.
         frontend_version: of the front-end that made `api`; else what the workflow says of itself.
+        look_up: whether Hugging Face and Civitai may be asked which addresses have the models' bytes.
 
     Raises:
         BadInput: a graph that cannot run here, or marks that make no contract.
@@ -75,7 +77,14 @@ def make_capsule(
     notes = build_with_notes(name, workflow, api, object_info).notes  # refuses bad marks before the slow part
     report(Progress(phase="contract", done=1, total=1))
     snapshot = snapshot_install(
-        install, name=name, message=message, graph=api, ui=workflow, object_info=object_info, report=report
+        install,
+        name=name,
+        message=message,
+        graph=api,
+        ui=workflow,
+        object_info=object_info,
+        look_up=look_up,
+        report=report,
     )
     choices = _model_choices(api, object_info, snapshot.lock.models)
     frontend = frontend_version or str((workflow.get("extra") or {}).get("frontendVersion", ""))
@@ -122,6 +131,7 @@ def export_live(
     name: str,
     message: str = "",
     frontend_version: str = "",
+    look_up: bool = False,
     report: Report = silent,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> ExportResult:
@@ -141,6 +151,7 @@ def export_live(
         name=name,
         message=message,
         frontend_version=frontend_version,
+        look_up=look_up,
         report=watched,
     )
     path = install.user_dir / "capsules" / f"{capsule.name}-{capsule.digests.id}{SUFFIX}"

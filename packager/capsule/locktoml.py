@@ -57,8 +57,15 @@ def _table(value: dict[str, Any]) -> Table:
 
 def _array(items: list[Any]) -> Any:
     array = tomlkit.array()
-    array.extend(items)
-    return array.multiline(len(items) > 4)
+    for item in items:
+        array.append(_inline(item) if isinstance(item, dict) else item)
+    return array.multiline(len(items) > 4 or any(isinstance(item, dict) for item in items))
+
+
+def _inline(value: dict[str, Any]) -> Any:
+    table = tomlkit.inline_table()
+    table.update(value)
+    return table
 
 
 def _tables(items: list[dict[str, Any]]) -> AoT:

@@ -64,10 +64,12 @@ class LookUp:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             found = dict(zip(hub, pool.map(self._hub_file, hub), strict=True))
             by_hash = dict(zip(known, pool.map(self._by_hash, known), strict=True))
-        answers = {}
+        answers: dict[str, list[Candidate]] = {}
         for sha256, candidates in known.items():
-            said = [found[item.url] for item in candidates if item.url in found]
-            answers[sha256] = [item for item in (*said, by_hash[sha256]) if item is not None]
+            answers[sha256] = [] if (version := by_hash[sha256]) is None else [version]
+            for item in candidates:
+                if (said := found.get(item.url)) is not None:
+                    answers[sha256] += [said] if said.sha256 == sha256 else [said._replace(url=item.url)]
         return answers
 
     def _on_hub(self, url: str) -> bool:

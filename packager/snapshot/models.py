@@ -41,13 +41,13 @@ def read_models(
     report: Report,
     *,
     cache: Cache | None = None,
-    look_up: LookUp | None = None,
+    look_up: bool | LookUp = False,
 ) -> Models:
     """The models that `graph` uses, with size and sha256, sorted by folder and name.
 
     Args:
         cache: of what is dear to read; the user's own when not given.
-        look_up: asks the network which address has each model's bytes; nobody is asked without it.
+        look_up: whether the network is asked which address has each model's bytes, or how.
     """
     folders = model_folders(install)
     found, absent = find_models(folders, graph, object_info)
@@ -58,7 +58,8 @@ def read_models(
     cache = cache or Cache()
     declared = (declared_sources(ui), template_sources(install.site_packages, cache)) if found else ()
     known = [candidates_of(item.folder, item.name, item.path, declared) for item in found]
-    if look_up is not None:
+    if look_up:
+        look_up = look_up if isinstance(look_up, LookUp) else LookUp(cache)
         known = _looked_up(look_up, [digests[item.path] for item in found], known, report)
         findings += _unanswered(look_up)
     models = []

@@ -13,7 +13,6 @@ from ..progress import Progress, Report, silent
 from ..workflow import used_classes
 from .core import read_core, read_platform
 from .inputs import Inputs, read_inputs
-from .look_up import LookUp
 from .models import Models, read_models
 from .packs import read_packs
 from .python import lock_python
@@ -37,7 +36,7 @@ def snapshot_install(
     graph: ApiGraph | None = None,
     ui: Mapping[str, Any] | None = None,
     object_info: Mapping[str, Any] | None = None,
-    look_up: LookUp | None = None,
+    look_up: bool = False,
     report: Report = silent,
 ) -> Snapshot:
     """Read `install` from disk; nothing of it is run or changed.
@@ -45,7 +44,7 @@ def snapshot_install(
     Args:
         graph, ui: the workflow whose models, inputs and used packs are recorded; without it none are.
         object_info: node definitions of the running ComfyUI; needed for the packs' classes and the models.
-        look_up: asks the network which addresses have the models' bytes.
+        look_up: whether Hugging Face and Civitai may be asked which addresses have the models' bytes.
     """
     used = frozenset(used_classes(graph)) if graph else frozenset()
     report(Progress(phase="comfyui", total=1))
