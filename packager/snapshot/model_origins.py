@@ -12,7 +12,7 @@ from ..cache import Cache
 from ..capsule import ModelOrigin
 from .addresses import Candidate, clean_address, hub_file
 from .model_folders import slashed
-from .side_files import beside, from_hub_cache, pinned
+from .side_files import SideFiles, pinned
 
 Declared = dict[tuple[str, str], tuple[Candidate, ...]]
 
@@ -54,10 +54,12 @@ def template_sources(site_packages: Iterable[Path], cache: Cache) -> Declared:
     return found
 
 
-def candidates_of(folder: str, name: str, path: Path, declared: Iterable[Declared]) -> list[Candidate]:
+def candidates_of(
+    folder: str, name: str, path: Path, declared: Iterable[Declared], side_files: SideFiles
+) -> list[Candidate]:
     """Every address that is known for the model at `path`."""
     last = name.rpartition("/")[2]
-    known = [*from_hub_cache(path), *beside(path)]
+    known = [*side_files.from_hub_cache(path), *side_files.beside(path)]
     for source in declared:
         known += [*source.get((folder, name), ()), *(source.get((folder, last), ()) if last != name else ())]
     at_commit = [found for candidate in known if (found := pinned(path, candidate.url))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -203,12 +203,13 @@ class ModelSearch:
         if path.is_file():
             yield Absent("model-by-path", mention.node, str(path), "")
 
-    def _files(self, folders: Iterable[ModelFolder], name: str) -> Iterator[Found]:
+    def _files(self, folders: Sequence[ModelFolder], name: str) -> Iterator[Found]:
         """`name` in each of `folders`, with the files that belong to it; one file that several types hold is one."""
         seen = set()
         for folder in folders:
             path = folder.find(name)
-            if path is None or (real := path.resolve()) in seen:
+            real = os.path.realpath(path) if path is not None and len(folders) > 1 else ""
+            if path is None or real in seen:
                 continue
             seen.add(real)
             yield Found(folder.name, name, path)

@@ -20,6 +20,7 @@ from .look_up import LookUp
 from .model_folders import ModelFolder, model_folders
 from .model_origins import candidates_of, declared_sources, origins, template_sources
 from .model_search import Absent, Found, ModelSearch
+from .side_files import SideFiles
 
 _PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 
@@ -57,7 +58,8 @@ def read_models(
     digests = _digests([item.path for item in found], report)
     cache = cache or Cache()
     declared = (declared_sources(ui), template_sources(install.site_packages, cache)) if found else ()
-    known = [candidates_of(item.folder, item.name, item.path, declared) for item in found]
+    side_files = SideFiles()
+    known = [candidates_of(*item, declared, side_files) for item in found]
     if look_up:
         look_up = look_up if isinstance(look_up, LookUp) else LookUp(cache)
         known = _looked_up(look_up, [digests[item.path] for item in found], known, report)

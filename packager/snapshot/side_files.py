@@ -28,30 +28,55 @@ _CACHED = re.compile(
 )
 
 
-def beside(path: Path) -> Iterator[Candidate]:
-    """What the side files of the model at `path` say; beside the link and beside the file that it leads to."""
-    for place in dict.fromkeys((path, path.resolve())):
-        for name in dict.fromkeys((place.stem, place.name)):
-            for ending in _ENDINGS:
-                said = _read(place.with_name(name + ending))
-                if said is not None:
-                    yield from _claims(said)
+class SideFiles:
+    """What lies beside models; each folder is looked into once."""
 
+    def __init__(self) -> None:
+        self._names: dict[str, frozenset[str]] = {}
+        self._real: dict[Path, str] = {}
 
-def from_hub_cache(path: Path) -> Iterator[Candidate]:
-    """The repository's file that `path` is, or leads to, in a cache of the Hugging Face client."""
-    for step in _steps(path):
-        found = _CACHED.search(step.as_posix())
-        if found is None:
-            continue
-        repository = f"{found['owner']}/{found['name']}"
-        etag = path.resolve().name
-        sha256 = etag if _SHA256.fullmatch(etag) else ""
-        if found["commit"]:
-            yield Candidate(HubFile(repository, found["commit"], found["file"]).url(), "huggingface-cache", sha256)
-        else:
-            for commit, file in _linked(step):
-                yield Candidate(HubFile(repository, commit, file).url(), "huggingface-cache", sha256)
+    def beside(self, path: Path) -> Iterator[Candidate]:
+        """What the side files of the model at `path` say; beside the link and beside the file that it leads to."""
+        for place in (path, path.resolve()) if path.is_symlink() else (path,):
+            names = self._inside(str(place.parent))
+            for start in (place.stem, place.name):
+                for ending in _ENDINGS:
+                    if start + ending in names and (said := _read(place.with_name(start + ending))) is not None:
+                        yield from _claims(said)
+
+    def from_hub_cache(self, path: Path) -> Iterator[Candidate]:
+        """The repository's file that `path` is, or leads to, in a cache of the Hugging Face client."""
+        for step in self._steps(path):
+            found = _CACHED.search(step)
+            if found is None:
+                continue
+            repository = f"{found['owner']}/{found['name']}"
+            etag = path.resolve().name
+            sha256 = etag if _SHA256.fullmatch(etag) else ""
+            if found["commit"]:
+                yield Candidate(HubFile(repository, found["commit"], found["file"]).url(), "huggingface-cache", sha256)
+            else:
+                for commit, file in _linked(Path(step)):
+                    yield Candidate(HubFile(repository, commit, file).url(), "huggingface-cache", sha256)
+
+    def _inside(self, folder: str) -> frozenset[str]:
+        if folder not in self._names:
+            try:
+                self._names[folder] = frozenset(os.listdir(folder))
+            except OSError:
+                self._names[folder] = frozenset()
+        return self._names[folder]
+
+    def _steps(self, path: Path) -> Iterator[str]:
+        """`path`, and each place on the way where its links lead; the folders without links in them."""
+        for _ in range(20):
+            if path.parent not in self._real:
+                self._real[path.parent] = Path(os.path.realpath(path.parent)).as_posix()
+            step = f"{self._real[path.parent]}/{path.name}"
+            yield step
+            if not os.path.islink(step):
+                return
+            path = Path(os.path.dirname(step), os.readlink(step))
 
 
 def pinned(path: Path, known: str) -> Candidate | None:
@@ -125,16 +150,6 @@ def _objects(said: Any) -> Iterator[dict[str, Any]]:
             elif isinstance(item, list):
                 inner.extend(item)
         level = inner
-
-
-def _steps(path: Path) -> Iterator[Path]:
-    """`path`, and each place on the way where its links lead."""
-    for _ in range(20):
-        yield path
-        try:
-            path = Path(os.path.normpath(path.parent / os.readlink(path)))
-        except OSError:
-            return
 
 
 def _linked(blob: Path) -> Iterator[tuple[str, str]]:

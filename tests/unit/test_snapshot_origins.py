@@ -155,7 +155,7 @@ def test_a_side_file_of_other_bytes_is_said(install: Install, cache: Cache) -> N
     assert codes(read(install, cache)) == ["model-source-differs", "model-without-source"]
 
 
-@pytest.mark.parametrize("into", ["snapshot", "blob"])
+@pytest.mark.parametrize("into", ["snapshot", "blob", "folder"])
 def test_links_into_the_hubs_cache(install: Install, cache: Cache, tmp_path: Path, into: str) -> None:
     repository = tmp_path / "hub/models--owner--some-name"
     blob, snapshot = repository / "blobs" / SHA, repository / "snapshots" / COMMIT / "dir/style v1.safetensors"
@@ -164,8 +164,15 @@ def test_links_into_the_hubs_cache(install: Install, cache: Cache, tmp_path: Pat
     blob.write_bytes(BYTES)
     snapshot.symlink_to(Path("../../../blobs") / SHA)
     lora(install).unlink()
-    lora(install).symlink_to(snapshot if into == "snapshot" else blob)
-    expected = f"{HUB}/owner/some-name/resolve/{COMMIT}/dir/style%20v1.safetensors"
+    name = "style%20v1.safetensors"
+    if into == "folder":
+        name = "style.safetensors"
+        snapshot.rename(snapshot.with_name(name))
+        lora(install).parent.rmdir()
+        lora(install).parent.symlink_to(snapshot.parent)
+    else:
+        lora(install).symlink_to(snapshot if into == "snapshot" else blob)
+    expected = f"{HUB}/owner/some-name/resolve/{COMMIT}/dir/{name}"
     assert sources(read(install, cache)) == [(expected, True, "huggingface-cache")]
 
 
