@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..capsule import ApiGraph, Finding, InputFile, Lock, sha256_bytes
+from ..capsule import ApiGraph, ComfyUI, Finding, InputFile, Lock, sha256_bytes
 from ..comfy import Install
 from ..progress import Progress, Report, silent
 from ..workflow import input_files, produced_files, used_classes
@@ -45,13 +45,12 @@ def snapshot_install(
     """
     used = frozenset(used_classes(graph)) if graph else frozenset()
     report(Progress(phase="comfyui", total=1))
-    core, findings, patch = read_core(install)
+    core = read_core(install)
+    findings = list(core.findings)
     report(Progress(phase="comfyui", done=1, total=1))
     packs = read_packs(install, object_info, used, report)
     python = lock_python(install, report)
-    models, inputs, files = Models(models=(), findings=()), [], dict(packs.files)
-    if patch:
-        files[core.patch] = patch
+    models, inputs, files = Models(models=(), findings=()), [], {**core.files, **packs.files}
     if graph is not None and object_info is not None:
         models = read_models(install, graph, ui or {}, object_info, report)
         found, missing, carried = _read_inputs(install, graph, object_info)
@@ -60,7 +59,7 @@ def snapshot_install(
         name=name,
         message=message,
         platform=read_platform(install, python.versions),
-        comfyui=core,
+        comfyui=ComfyUI(version=install.version, **core.source),
         packs=packs.packs,
         models=models.models,
         inputs=tuple(inputs),
