@@ -40,7 +40,7 @@ GIT_ENVIRONMENT: Mapping[str, str | None] = {
     "GIT_ALTERNATE_OBJECT_DIRECTORIES": None,
 }
 
-_TIMEOUT = 300.0  # seconds; a checkout's configuration may include a pipe that nobody writes to
+_TIMEOUT = 60.0  # seconds; a checkout's configuration may include a pipe that nobody writes to
 
 
 def git(folder: Path, *words: str, stdin: bytes | None = None) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 #: The version of the file format. A newer major version is refused, see `read`.
 FORMAT = "1.0"
@@ -94,6 +94,14 @@ class Pack(Source):
     requirements: tuple[str, ...] = ()
     install_script: str = ""
     used: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _placed(cls, said: Any) -> Any:
+        """Without a `path` it lies where its name and state say."""
+        if not isinstance(said, dict) or said.get("path") or not isinstance(said.get("name"), str):
+            return said
+        return {**said, "path": said["name"] + ("" if said.get("enabled", True) else ".disabled")}
 
 
 class Model(Frozen):

@@ -128,7 +128,8 @@ def _apply(subject: str, patch: bytes, into: Path) -> None:
         with _attributes(into, "as it is"):
             counted = _git(into, "apply", "--numstat", "-z", str(file)).split(b"\0")
             touched = {line.split(b"\t", 2)[2] for line in counted if line.count(b"\t") >= 2}
-            known = touched & set(_git(into, "ls-files", "-z").split(b"\0"))
+            staged = (line.partition(b"\t") for line in _git(into, "ls-files", "-z", "--stage").split(b"\0"))
+            known = touched & {name for facts, _, name in staged if not facts.startswith(b"160000")}
             for name in known:
                 (into / os.fsdecode(name)).unlink(missing_ok=True)
             _git(into, "checkout-index", "-z", "--stdin", stdin=_lines(known))

@@ -80,17 +80,17 @@ def pack_place(pack: Pack) -> str:
     """Where the pack goes under ``custom_nodes``: ``NAME``, ``NAME.disabled`` or ``.disabled/NAME``.
 
     Raises:
-        BadInput: ``capsule-unsafe-name``.
+        BadInput: ``capsule-unsafe-name``, also for a path that does not fit the pack's state.
     """
-    path = safe_name(pack.path or pack.name)
-    if "/" in path.removeprefix(".disabled/"):
+    path = safe_name(pack.path)
+    off = path.endswith(".disabled") or path.startswith(".disabled/")
+    if "/" in path.removeprefix(".disabled/") or off == pack.enabled:
         raise BadInput(
             "capsule-unsafe-name",
-            f"The lock names a pack {path!r}, which is no name under custom_nodes.",
+            f"The lock names a pack {path!r}, which is no name of a pack under custom_nodes.",
             "Do not use this capsule; ask its author for a new one.",
         )
-    disabled = path.endswith(".disabled") or path.startswith(".disabled/")
-    return path if pack.enabled or disabled else f"{path}.disabled"
+    return path
 
 
 def refuse_sources(capsule: Capsule, packs: tuple[Pack, ...]) -> None:

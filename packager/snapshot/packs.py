@@ -66,6 +66,8 @@ def read_packs(
     """
     classes = classes_by_pack(object_info or {})
     places, findings = _unambiguous(sorted(_places(install), key=lambda place: place.path))
+    findings.extend(finding for place in places for finding in _place_findings(place))
+    places = [place for place in places if place.where.exists()]
     known = cache or Cache()
     packs, files = [], {}
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="packs") as executor:
@@ -73,7 +75,7 @@ def read_packs(
         for done, (place, read) in enumerate(zip(places, reads, strict=True)):
             report(Progress(phase="packs", item=place.name, done=done, total=len(places)))
             packs.append(_pack(place, read, classes, used_classes))
-            findings.extend([*_place_findings(place), *read.findings])
+            findings.extend(read.findings)
             files.update(read.files)
     report(Progress(phase="packs", done=len(places), total=len(places)))
     return Packs(packs=tuple(packs), findings=tuple(findings), files=files)
@@ -166,14 +168,19 @@ def _registry(where: Path) -> str:
 
 
 def _place_findings(place: _Place) -> Iterator[Finding]:
-    if place.where.is_symlink():
-        there = place.where.exists()
+    if place.where.is_symlink() and place.where.exists():
         yield Finding(
-            code="pack-linked" if there else "pack-broken-link",
+            code="pack-linked",
             subject=place.name,
-            message=f"The pack {place.name} is a link to "
-            + (f"{os.readlink(place.where)}; it is recorded as what is there." if there else "nothing."),
-            cure="Nothing needs to be done; restored it is a folder." if there else "Remove the link.",
+            message=f"The pack {place.name} is a link to {os.readlink(place.where)}; it is recorded as what is there.",
+            cure="Nothing needs to be done; restored, it is no link.",
+        )
+    elif place.where.is_symlink():
+        yield Finding(
+            code="pack-broken-link",
+            subject=place.name,
+            message=f"The pack {place.name} is a link to nothing.",
+            cure="Remove the link.",
         )
 
 

@@ -49,14 +49,26 @@ def _origin_findings(subject: str, path: str, read: ReadCheckout) -> Iterator[Fi
     if not read.bundle:
         return
     if not read.origin:
-        code, why, cure = "no-origin", "has no remote", "Push it to a remote."
+        yield Finding(
+            code="no-origin",
+            subject=subject,
+            message=f"{what} has no remote; its commit is carried.",
+            cure="Push it to a remote.",
+        )
     elif is_local(read.origin):
-        code, why = "local-origin", f"comes from a folder of this machine, {read.origin}"
-        cure = "Push it to a remote that others reach."
+        yield Finding(
+            code="local-origin",
+            subject=subject,
+            message=f"{what} comes from a folder of this machine, {read.origin}; its commit is carried.",
+            cure="Push it to a remote that others reach.",
+        )
     else:
-        code, why = "commit-not-pushed", f"is at commit {read.commit[:12]}, which {read.origin} was not seen to have"
-        cure = "Push the commit."
-    yield Finding(code=code, subject=subject, message=f"{what} {why}; its commit is carried.", cure=cure)
+        yield Finding(
+            code="commit-not-pushed",
+            subject=subject,
+            message=f"{what} is at commit {read.commit[:12]}, which {read.origin} was not seen to have; it is carried.",
+            cure="Push the commit.",
+        )
 
 
 def unreadable(subject: str, reason: str) -> Finding:
