@@ -150,9 +150,19 @@ def export_live(
     return ExportResult(path=path, digests=capsule.digests, lock=capsule.lock, contract=capsule.contract)
 
 
-def snapshot_live(api: ApiGraph | None = None, report: Report = silent) -> Snapshot:
-    """The snapshot of the running ComfyUI from inside it; with a graph, of what that graph uses too."""
-    return snapshot_install(live_install(), graph=api, object_info=_live_object_info(), report=report)
+def snapshot_live(
+    api: ApiGraph | None = None,
+    workflow: Mapping[str, Any] | None = None,
+    report: Report = silent,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Snapshot:
+    """The snapshot of the running ComfyUI from inside it; with a graph, of what that graph uses too.
+
+    Raises:
+        Cancelled: at the next step after `cancelled` says so.
+    """
+    watched = _watched(report, cancelled)
+    return snapshot_install(live_install(), graph=api, ui=workflow, object_info=_live_object_info(), report=watched)
 
 
 def _watched(report: Report, cancelled: Callable[[], bool]) -> Report:
@@ -160,7 +170,7 @@ def _watched(report: Report, cancelled: Callable[[], bool]) -> Report:
 
     def watch(progress: Progress) -> None:
         if cancelled():
-            raise Cancelled("The export was cancelled; nothing was written.")
+            raise Cancelled("It was cancelled; nothing was written.")
         report(progress)
 
     return watch

@@ -30,6 +30,7 @@ from .models import (
     Platform,
     Source,
     Submodule,
+    carried_entries,
 )
 from .tarball import extract_tar, write_tar
 
@@ -60,6 +61,7 @@ __all__ = [
     "Submodule",
     "beyond_links",
     "canonical_json",
+    "carried_entries",
     "checkout_files",
     "environment_digest",
     "extract_tar",

@@ -154,6 +154,17 @@ class Lock(Frozen):
     observed: Observed = Observed()
 
 
+def carried_entries(lock: Lock) -> list[str]:
+    """The entries with carried bytes that `lock` names, sorted."""
+    names = [f"inputs/{item.name}" for item in lock.inputs]
+    for source in (lock.comfyui, *lock.packs):
+        names += [
+            source.carried,
+            *(name for item in (source, *source.submodules) for name in (item.patch, item.bundle)),
+        ]
+    return sorted(name for name in names if name)
+
+
 class Digests(Frozen):
     """The three digests (sha256, hex) that name a capsule, and the short id."""
 

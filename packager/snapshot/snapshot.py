@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..capsule import ApiGraph, ComfyUI, Finding, InputFile, Lock, sha256_bytes
+from ..capsule import ApiGraph, ComfyUI, Finding, InputFile, Lock, Pack, carried_entries, sha256_bytes
 from ..comfy import Install
 from ..progress import Progress, Report, silent
 from ..workflow import input_files, produced_files, used_classes
@@ -25,6 +25,15 @@ class Snapshot(BaseModel):
     lock: Lock
     pylock: str
     files: dict[str, bytes] = Field(exclude=True)  # of no use as JSON
+
+    def with_packs(self, packs: Sequence[Pack]) -> Snapshot:
+        """The snapshot with these of its packs only: findings and files of the others go with them."""
+        gone = {pack.name for pack in self.lock.packs} - {pack.name for pack in packs}
+        findings = tuple(item for item in self.lock.findings if item.subject not in gone)
+        lock = self.lock.model_copy(update={"packs": tuple(packs), "findings": findings})
+        without = {*carried_entries(self.lock)} - {*carried_entries(lock)}
+        files = {name: data for name, data in self.files.items() if name not in without}
+        return Snapshot(lock=lock, pylock=self.pylock, files=files)
 
 
 def snapshot_install(
