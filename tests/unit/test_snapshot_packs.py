@@ -18,7 +18,7 @@ def test_every_place_of_a_pack_comes_back(nodes: Path, tmp_path: Path) -> None:
     checkout(nodes / "one", {"__init__.py": "", "requirements.txt": "", "requirements-gpu.txt": "", "install.py": ""})
     checkout(nodes / "my.pack", {"__init__.py": ""})
     checkout(nodes / "off.disabled", {"__init__.py": ""})
-    plain(nodes / ".disabled/hidden@1_0_0")
+    plain(nodes / ".disabled/hidden@1_0_0", nodes)
     (nodes / "single.py").write_text("x")
     (nodes / "single_off.py.disabled").write_text("x")
     (nodes / "__pycache__").mkdir()
@@ -59,10 +59,10 @@ def test_a_linked_pack_is_what_is_there(nodes: Path, tmp_path: Path) -> None:
 def test_a_name_in_two_roots_and_names_that_no_capsule_can_have(nodes: Path, tmp_path: Path) -> None:
     other = tmp_path / "shared/custom_nodes"
     for root in (nodes, other):
-        plain(root / "twin")
-    plain(other / "only here")
+        plain(root / "twin", nodes)
+    plain(other / "only here", nodes)
     for name in ("back\\slash", "new\nline", os.fsdecode(b"latin\xe9")):
-        plain(nodes / name)
+        plain(nodes / name, nodes)
     found = read_packs(install_of(nodes, other), None, frozenset(), silent)
     assert [pack.name for pack in found.packs] == ["only here", "twin"]
     assert sorted(item.code for item in found.findings) == ["pack-twice", *["pack-unsafe-name"] * 3]
@@ -76,7 +76,7 @@ def test_registry_packs_have_their_id_and_version(nodes: Path) -> None:
         "broken": "[project",
         "odd": 'project = "x"\n',
     }.items():
-        plain(nodes / name)
+        plain(nodes / name, nodes)
         (nodes / name / ".tracking").write_text("__init__.py")
         (nodes / name / "pyproject.toml").write_text(text)
     said = {pack.name: (pack.kind, pack.registry) for pack in read(nodes).packs}
@@ -85,7 +85,7 @@ def test_registry_packs_have_their_id_and_version(nodes: Path) -> None:
 
 def test_more_than_a_capsule_carries_is_a_finding(nodes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("comfy_capsule.packager.snapshot.tree._MOST_CARRIED", 1000)
-    plain(nodes / "plain")
+    plain(nodes / "plain", nodes)
     (nodes / "plain/weights.bin").write_bytes(bytes(2000))
     checkout(nodes / "cloned", {"a.py": "x"})
     (nodes / "cloned/weights.bin").write_bytes(bytes(2000))
