@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from .cache import Cache
 from .errors import CapsuleError
 from .hashing import Hashed, State, hash_files, printable, state_of
-from .progress import Report, silent
+from .progress import Progress, Report, silent
 
 _KIND = "sha256"
 
@@ -80,7 +80,11 @@ def sha256_files(
             same.setdefault(key, []).append(path)
         found = {key: Hashed(digest, states[key], True) for key, digest in answers.get(_KIND, same).items()}
         first = {key: several[0] for key, several in same.items() if key not in found}
-        hashed = hash_files(list(first.values()), report, phase=phase)
+        if first:
+            hashed = hash_files(list(first.values()), report, phase=phase)
+        else:
+            hashed = {}
+            report(Progress(phase=phase, done=len(same), total=len(same)))
         found |= {key: hashed[path] for key, path in first.items()}
         fresh = {keys.of(path, item.state): item.sha256 for path, item in hashed.items() if item.settled}
         answers.put(_KIND, fresh)
@@ -134,7 +138,7 @@ class _Keys:
         self._folders: dict[Path, str] = {}
 
     def of(self, path: Path, state: State) -> str:
-        return json.dumps([self._real(path), *state])
+        return json.dumps([self._real(path), state.size, state.mtime_ns, state.inode, state.device])
 
     def _real(self, path: Path) -> str:
         if path.is_symlink():

@@ -150,9 +150,16 @@ def export_live(
     return ExportResult(path=path, digests=capsule.digests, lock=capsule.lock, contract=capsule.contract)
 
 
-def snapshot_live(api: ApiGraph | None = None, report: Report = silent) -> Snapshot:
-    """The snapshot of the running ComfyUI from inside it; with a graph, of what that graph uses too."""
-    return snapshot_install(live_install(), graph=api, object_info=_live_object_info(), report=report)
+def snapshot_live(
+    api: ApiGraph | None = None, report: Report = silent, cancelled: Callable[[], bool] = lambda: False
+) -> Snapshot:
+    """The snapshot of the running ComfyUI from inside it; with a graph, of what that graph uses too.
+
+    Raises:
+        Cancelled: within half a second after `cancelled` says so.
+    """
+    watched = _watched(report, cancelled)
+    return snapshot_install(live_install(), graph=api, object_info=_live_object_info(), report=watched)
 
 
 def _watched(report: Report, cancelled: Callable[[], bool]) -> Report:
@@ -160,7 +167,7 @@ def _watched(report: Report, cancelled: Callable[[], bool]) -> Report:
 
     def watch(progress: Progress) -> None:
         if cancelled():
-            raise Cancelled("The export was cancelled; nothing was written.")
+            raise Cancelled("Cancelled; nothing was written.")
         report(progress)
 
     return watch

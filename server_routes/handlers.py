@@ -67,7 +67,7 @@ class Handlers:
         api = _optional(body, "api", dict)
 
         def work(report: Report, cancelled: Callable[[], bool]) -> tuple[dict[str, Any], Path | None]:
-            return _engine().snapshot_live(api, report).model_dump(mode="json"), None
+            return _engine().snapshot_live(api, report, cancelled).model_dump(mode="json"), None
 
         return _accepted(self._tasks.start(Task("snapshot", _optional(body, "client_id", str) or ""), work))
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..capsule import ApiGraph, Finding, InputFile, Lock, sha256_bytes
+from ..capsule import ApiGraph, ComfyUI, Finding, InputFile, Lock, sha256_bytes
 from ..comfy import Install
 from ..progress import Progress, Report, silent
+from ..together import Together
 from ..workflow import input_files, produced_files, used_classes
 from .core import read_core, read_platform
 from .models import Models, read_models
@@ -44,16 +45,19 @@ def snapshot_install(
         object_info: node definitions of the running ComfyUI; needed for the packs' classes and the models.
     """
     used = frozenset(used_classes(graph)) if graph else frozenset()
-    report(Progress(phase="comfyui", total=1))
-    core, findings, patch = read_core(install)
-    report(Progress(phase="comfyui", done=1, total=1))
-    packs = read_packs(install, object_info, used, report)
-    python = lock_python(install, report)
-    models, inputs, files = Models(models=(), findings=()), [], dict(packs.files)
+    work = Together(report)
+    core_read = work.start(lambda tell: _read_core(install, tell))
+    packs_read = work.start(lambda tell: read_packs(install, object_info, used, tell))
+    python_read = work.start(lambda tell: lock_python(install, tell))
+    models_read = work.start(lambda tell: _read_models(install, graph, ui or {}, object_info, tell))
+    work.wait()
+    (core, findings, patch), packs = core_read.result(), packs_read.result()
+    python, models = python_read.result(), models_read.result()
+    inputs: list[InputFile] = []
+    files = dict(packs.files)
     if patch:
         files[core.patch] = patch
     if graph is not None and object_info is not None:
-        models = read_models(install, graph, ui or {}, object_info, report)
         found, missing, carried = _read_inputs(install, graph, object_info)
         inputs, findings, files = found, [*findings, *missing], {**files, **carried}
     lock = Lock(
@@ -67,6 +71,25 @@ def snapshot_install(
         findings=_sorted([*findings, *packs.findings, *python.findings, *models.findings]),
     )
     return Snapshot(lock=lock, pylock=python.text, files=files)
+
+
+def _read_core(install: Install, report: Report) -> tuple[ComfyUI, list[Finding], bytes]:
+    report(Progress(phase="comfyui", total=1))
+    read = read_core(install)
+    report(Progress(phase="comfyui", done=1, total=1))
+    return read
+
+
+def _read_models(
+    install: Install,
+    graph: ApiGraph | None,
+    ui: Mapping[str, Any],
+    object_info: Mapping[str, Any] | None,
+    report: Report,
+) -> Models:
+    if graph is None or object_info is None:
+        return Models(models=(), findings=())
+    return read_models(install, graph, ui, object_info, report)
 
 
 def _read_inputs(
