@@ -2,16 +2,16 @@
 
 ``hash-cold-vs-openssl``: our bytes a second over cores × those of one openssl on one file. ``hash-cold-vs-comfy-pack``:
 our bytes a second over those of ``comfy_pack.hash.async_batch_get_sha256``, called as comfy-pack calls it (an awaited
-call with all paths), in a Python environment of its own that is made from the same Python. The three take turns in
-every round, on the same files; the figures are medians of the rounds' ratios. Random content, written once and
-deleted. Where the memory is too small for 8 GiB of page cache, it is fewer files, and standard error says so.
+call with all paths), in a Python environment of its own that is made from the same Python. The three take turns, on the
+same files; of each the best of five rounds counts, for what else the machine does only slows one down. The content is
+random, written once and deleted. Where the memory is too small for 8 GiB of page cache, it is fewer files, and standard
+error says so.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import statistics
 import sys
 import tempfile
 import time
@@ -26,7 +26,7 @@ from comfy_capsule.packager.digest_cache import sha256_files  # noqa: E402
 from comfy_capsule.packager.uv import find_uv  # noqa: E402
 
 GIB = 1 << 30
-FILES, ROUNDS = 8, 3
+FILES, ROUNDS = 8, 5
 PEER = "comfy-pack==0.4.4"
 THEIRS = """
 import asyncio, json, sys, time
@@ -86,25 +86,24 @@ def peer() -> Path:
 
 def main() -> int:
     python, cores = peer(), len(os.sched_getaffinity(0))
+    best = {"openssl": 0.0, "ours": 0.0, "comfy-pack": 0.0}  # GB/s
     with tempfile.TemporaryDirectory(dir=cache_root()) as place:
         paths = files(Path(place))
         ours(paths, Path(place, "cache"))  # everything is in the page cache, and the threads' code is warm
-        size, against_openssl, against_peer = len(paths) * GIB, [], []
         for number in range(ROUNDS):
             single, digest = openssl(paths[number])
             mine, digests = ours(paths, Path(place, "cache"))
             their, others = theirs(python, paths, Path(place, f"home-{number}"))
             assert digests == others
             assert digests[number] == digest
-            speeds = GIB / single / 1e9, size / mine / 1e9, size / their / 1e9
-            load = os.getloadavg()[0]
+            size = len(paths) * GIB / 1e9
+            speeds = {"openssl": GIB / 1e9 / single, "ours": size / mine, "comfy-pack": size / their}
             print(
-                "GB/s: openssl {:.2f}, ours {:.2f}, comfy-pack {:.2f}".format(*speeds), f"load {load}", file=sys.stderr
+                {name: round(speed, 2) for name, speed in speeds.items()}, f"load {os.getloadavg()[0]}", file=sys.stderr
             )
-            against_openssl.append(speeds[1] / speeds[0] / cores)
-            against_peer.append(speeds[1] / speeds[2])
-    met = show("hash-cold-vs-openssl", statistics.median(against_openssl), 0.9)
-    return 0 if show("hash-cold-vs-comfy-pack", statistics.median(against_peer), 1.8) and met else 1
+            best = {name: max(best[name], speed) for name, speed in speeds.items()}
+    met = show("hash-cold-vs-openssl", best["ours"] / best["openssl"] / cores, 0.9)
+    return 0 if show("hash-cold-vs-comfy-pack", best["ours"] / best["comfy-pack"], 1.8) and met else 1
 
 
 def show(name: str, value: float, goal: float) -> bool:
