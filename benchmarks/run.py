@@ -17,6 +17,7 @@ FIGURES = {
     "pack_import.py": ("pack-import-ms",),
     "demo_second_run.py": ("demo-second-run-s",),
     "image_rebuild.py": ("image-rebuild-s",),
+    "hash_cold.py": ("hash-cold-vs-openssl", "hash-cold-vs-comfy-pack"),
     "gateway_latency.py": ("gateway-p50-ratio", "gateway-p99-ratio"),
 }
 

@@ -11,6 +11,7 @@ import click
 
 from . import actions, terminal
 from .capsule import read_capsule
+from .digest_cache import clear_digests, verify_digests
 from .errors import BadInput, Cancelled, CapsuleError, of_system
 from .materialise import Packs
 
@@ -240,6 +241,33 @@ def verify(capsule: Path, comfy: Path, trust: bool, as_json: bool) -> None:
     terminal.show_comparison(table, as_json)
     if not table.equal:
         sys.exit(1)
+
+
+@command.group()
+def digests() -> None:
+    """The sha256 of files, remembered from earlier runs so that large models are not read each time."""
+
+
+@digests.command("verify")
+@json_option
+def digests_verify(as_json: bool) -> None:
+    """Read every file again whose digest is remembered; exit with 1 when one is wrong, and forget it."""
+    with terminal.progress_bars(as_json) as report:
+        checked = verify_digests(report)
+    terminal.show_checked(checked, as_json)
+    if checked.wrong:
+        sys.exit(1)
+
+
+@digests.command("clear")
+@json_option
+def digests_clear(as_json: bool) -> None:
+    """Forget every remembered digest."""
+    count = clear_digests()
+    if as_json:
+        terminal.show_json({"forgotten": count})
+    else:
+        terminal.say(f"forgotten {count} digest(s)")
 
 
 def main() -> None:

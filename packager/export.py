@@ -170,7 +170,7 @@ def _watched(report: Report, cancelled: Callable[[], bool]) -> Report:
 
     def watch(progress: Progress) -> None:
         if cancelled():
-            raise Cancelled("It was cancelled; nothing was written.")
+            raise Cancelled("Cancelled; nothing was written.")
         report(progress)
 
     return watch

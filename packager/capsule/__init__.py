@@ -2,7 +2,7 @@
 
 from .archive import safe_name
 from .capsule import SUFFIX, WORKFLOW_NAME, Capsule, read_capsule, write_capsule
-from .digests import canonical_json, environment_digest, sha256_bytes, sha256_file, tree_digest
+from .digests import Hasher, canonical_json, environment_digest, sha256_bytes, sha256_file, tree_digest
 from .files import (
     NOT_CORE,
     START_SCRIPTS,
@@ -51,6 +51,7 @@ __all__ = [
     "ComfyUI",
     "Digests",
     "Finding",
+    "Hasher",
     "InputFile",
     "Lock",
     "Model",

@@ -8,9 +8,11 @@ from typing import Any
 
 from packaging.pylock import Package
 
-from ..capsule import Capsule, ComfyUI, InputFile, Model, Pack, Platform, safe_name, sha256_file
+from ..capsule import Capsule, ComfyUI, InputFile, Model, Pack, Platform, safe_name
+from ..digest_cache import sha256_files
+from ..hashing import Hashed
 from ..materialise import LockedPython, pack_place
-from ..progress import Progress, Report
+from ..progress import Report, silent
 from ..workflow import frozen_signature
 from .table import Row, row
 
@@ -109,24 +111,39 @@ def some(names: Sequence[str]) -> str:
 
 def model_rows(models: Sequence[Model], folders: Mapping[str, Sequence[Path]], report: Report) -> Iterator[Row]:
     """One row a model of the capsule; `folders` are the places of each folder type, in the order ComfyUI looks."""
-    for done, model in enumerate(models):
-        report(Progress(phase="verify", item=model.name, done=done, total=len(models)))
+    places = []
+    for model in models:
         candidates = [folder / safe_name(model.name) for folder in folders.get(model.folder, ())]
-        path = next((path for path in candidates if path.is_file()), None)
-        yield _file_row("model", f"{model.folder}/{model.name}", path, model)
+        places.append((model, next((path for path in candidates if path.is_file()), None)))
+    hashed = _hashed(places, report)
+    for model, path in places:
+        yield _file_row("model", f"{model.folder}/{model.name}", path, model, hashed)
 
 
 def input_rows(inputs: Sequence[InputFile], folder: Path) -> Iterator[Row]:
     """One row an input file of the capsule; `folder` is ComfyUI's input folder."""
-    for item in inputs:
-        yield _file_row("input", item.name, folder / safe_name(item.name), item)
+    places = [(item, folder / safe_name(item.name)) for item in inputs]
+    hashed = _hashed(places, silent)
+    for item, path in places:
+        yield _file_row("input", item.name, path, item, hashed)
 
 
-def _file_row(kind: str, subject: str, path: Path | None, expected: Model | InputFile) -> Row:
+def _hashed(places: Sequence[tuple[Model | InputFile, Path | None]], report: Report) -> dict[Path, Hashed]:
+    """The files that have the right size: another size is difference enough."""
+    alike = [path for item, path in places if path and path.is_file() and path.stat().st_size == item.size]
+    return sha256_files(alike, report, phase="verify")
+
+
+def _file_row(
+    kind: str, subject: str, path: Path | None, expected: Model | InputFile, hashed: Mapping[Path, Hashed]
+) -> Row:
     if path is None or not path.is_file():
         return row(kind, subject, expected.sha256[:_SHORT], "missing", False)
-    found = sha256_file(path) if path.stat().st_size == expected.size else f"{path.stat().st_size:,} bytes"
-    return row(kind, subject, expected.sha256[:_SHORT], found[:_SHORT], found == expected.sha256)
+    if path not in hashed:
+        return row(kind, subject, expected.sha256[:_SHORT], f"{path.stat().st_size:,} bytes", False)
+    found = hashed[path]
+    shown = found.error.message if found.error else found.sha256[:_SHORT]
+    return row(kind, subject, expected.sha256[:_SHORT], shown, found.sha256 == expected.sha256)
 
 
 def node_rows(capsule: Capsule, object_info: Mapping[str, Any]) -> Iterator[Row]:

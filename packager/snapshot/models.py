@@ -9,10 +9,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import ApiGraph, Finding, Model, sha256_file
+from ..capsule import ApiGraph, Finding, Model
 from ..comfy import Install
 from ..command import without_credentials
-from ..progress import Progress, Report
+from ..digest_cache import sha256_files
+from ..errors import CapsuleError
+from ..hashing import printable
+from ..progress import Report
 from ..workflow import file_choices
 
 _MODEL_FILES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx", ".pkl")
@@ -44,19 +47,22 @@ def read_models(
         elif value.lower().endswith(_MODEL_FILES):
             findings.append(_missing(value, choice.node))
     sources = declared_sources(ui)
+    hashed = sha256_files(list(found.values()), report, phase="models")
     models = []
-    for done, ((folder, value), path) in enumerate(sorted(found.items())):
-        report(Progress(phase="models", item=value, done=done, total=len(found)))
+    for (folder, value), path in sorted(found.items()):
+        digest = hashed[path]
+        if digest.error is not None:
+            findings.append(_unread(value, path, digest.error))
+            continue
         models.append(
             Model(
                 folder=folder,
                 name=value,
-                size=path.stat().st_size,
-                sha256=sha256_file(path),
+                size=digest.state.size,
+                sha256=digest.sha256,
                 sources=sources.get((folder, value), ()),
             )
         )
-    report(Progress(phase="models", done=len(found), total=len(found)))
     findings.extend(_doubts(model) for model in models if model.name.lower().endswith(_PICKLES))
     findings.extend(_without_source(model) for model in models if not model.sources)
     return Models(models=tuple(models), findings=tuple(findings))
@@ -122,6 +128,14 @@ def _missing(value: str, node: str) -> Finding:
         cure="Put the file into ComfyUI's models folder, or choose another model.",
         blocks=True,
     )
+
+
+def _unread(value: str, path: Path, error: CapsuleError) -> Finding:
+    """`error` of the file at `path`, without where it lies on this machine."""
+    message = error.message.replace(printable(path), value)
+    if error.code == "file-changing":
+        return Finding(code="file-changing", subject=value, message=message, cure=error.cure, blocks=True)
+    return Finding(code="model-unreadable", subject=value, message=message, cure=error.cure, blocks=True)
 
 
 def _doubts(model: Model) -> Finding:

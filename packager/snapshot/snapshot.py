@@ -10,11 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..capsule import ApiGraph, ComfyUI, Finding, InputFile, Lock, Pack, carried_entries, sha256_bytes
 from ..comfy import Install
 from ..progress import Progress, Report, silent
+from ..together import Together
 from ..workflow import input_files, produced_files, used_classes
 from .core import read_core, read_platform
 from .models import Models, read_models
 from .packs import read_packs
 from .python import lock_python
+from .tree import ReadTree
 
 
 class Snapshot(BaseModel):
@@ -53,15 +55,17 @@ def snapshot_install(
         object_info: node definitions of the running ComfyUI; needed for the packs' classes and the models.
     """
     used = frozenset(used_classes(graph)) if graph else frozenset()
-    report(Progress(phase="comfyui", total=1))
-    core = read_core(install)
-    findings = list(core.findings)
-    report(Progress(phase="comfyui", done=1, total=1))
-    packs = read_packs(install, object_info, used, report)
-    python = lock_python(install, report)
-    models, inputs, files = Models(models=(), findings=()), [], {**core.files, **packs.files}
+    work = Together(report)
+    core_read = work.start(lambda tell: _read_core(install, tell))
+    packs_read = work.start(lambda tell: read_packs(install, object_info, used, tell))
+    python_read = work.start(lambda tell: lock_python(install, tell))
+    models_read = work.start(lambda tell: _read_models(install, graph, ui or {}, object_info, tell))
+    work.wait()
+    core, packs = core_read.result(), packs_read.result()
+    python, models = python_read.result(), models_read.result()
+    inputs: list[InputFile] = []
+    findings, files = list(core.findings), {**core.files, **packs.files}
     if graph is not None and object_info is not None:
-        models = read_models(install, graph, ui or {}, object_info, report)
         found, missing, carried = _read_inputs(install, graph, object_info)
         inputs, findings, files = found, [*findings, *missing], {**files, **carried}
     lock = Lock(
@@ -75,6 +79,25 @@ def snapshot_install(
         findings=_sorted([*findings, *packs.findings, *python.findings, *models.findings]),
     )
     return Snapshot(lock=lock, pylock=python.text, files=files)
+
+
+def _read_core(install: Install, report: Report) -> ReadTree:
+    report(Progress(phase="comfyui", total=1))
+    read = read_core(install)
+    report(Progress(phase="comfyui", done=1, total=1))
+    return read
+
+
+def _read_models(
+    install: Install,
+    graph: ApiGraph | None,
+    ui: Mapping[str, Any],
+    object_info: Mapping[str, Any] | None,
+    report: Report,
+) -> Models:
+    if graph is None or object_info is None:
+        return Models(models=(), findings=())
+    return read_models(install, graph, ui, object_info, report)
 
 
 def _read_inputs(
