@@ -54,14 +54,19 @@ def tree_digest(root: Path, names: Iterable[str]) -> str:
 
 
 def environment_digest(lock: Lock, pylock: str) -> str:
-    """What restore gives back and `verify` compares: platform, ComfyUI, packs, models and Python.
+    """What restore gives back and `verify` compares: platform, ComfyUI, system, packs, models and Python.
 
     Left out: what was merely observed, the findings (they may depend on a network look-up), the input files,
-    the capsule's own identity, and which packs this one graph uses.
+    the capsule's own identity, which packs this one graph uses, and the packages that a distribution happens to keep
+    a library in.
     """
     value = {
         "platform": lock.platform.model_dump(mode="json"),
         "comfyui": lock.comfyui.model_dump(mode="json"),
+        "system": {
+            "libraries": [item.soname for item in lock.system.libraries],
+            "programs": [item.name for item in lock.system.programs],
+        },
         "packs": [pack.model_dump(mode="json", exclude={"used"}) for pack in lock.packs],
         "models": [model.model_dump(mode="json", exclude={"sources"}) for model in lock.models],
         "python": sha256_bytes(pylock.encode()),

@@ -55,6 +55,37 @@ class Pack(Frozen):
     used: bool = False  # whether the graph uses one of its classes; not part of the environment digest
 
 
+#: ``os``: the system gives it; ``driver``: it comes with the host's graphics driver; ``optional``: only files need it
+#: that nothing in the environment links to or names, such as plug-ins for other hardware.
+Kind = Literal["os", "driver", "optional"]
+
+
+class Library(Frozen):
+    """One shared library that the environment does not bring itself."""
+
+    soname: str  # as the files ask for it, e.g. ``libGL.so.1``
+    package: str = ""  # in Debian 12; empty when it is not known
+    kind: Kind = "os"
+    by: str = ""  # the first, by name, of the packages and packs that need it
+
+
+class Program(Frozen):
+    """One program that ComfyUI, a pack or a distribution starts by its name."""
+
+    name: str
+    package: str = ""
+    kind: Kind = "os"
+    by: tuple[str, ...] = ()
+
+
+class System(Frozen):
+    """What the environment needs of the operating system: read from its files, the same on every machine."""
+
+    packages: tuple[str, ...] = ()  # of Debian 12: those that hold what is of kind ``os``, sorted
+    libraries: tuple[Library, ...] = ()
+    programs: tuple[Program, ...] = ()
+
+
 class Model(Frozen):
     """One model file that the graph uses. Content is identity; the path is only a placement."""
 
@@ -98,6 +129,7 @@ class Lock(Frozen):
     parent: str = ""  # the id of the capsule this one follows
     platform: Platform
     comfyui: ComfyUI
+    system: System = System()
     packs: tuple[Pack, ...] = ()
     models: tuple[Model, ...] = ()
     inputs: tuple[InputFile, ...] = ()

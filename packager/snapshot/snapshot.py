@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..cache import Cache
 from ..capsule import ApiGraph, Finding, InputFile, Lock, sha256_bytes
 from ..comfy import Install
 from ..progress import Progress, Report, silent
@@ -15,6 +16,7 @@ from .core import read_core, read_platform
 from .models import Models, read_models
 from .packs import read_packs
 from .python import lock_python
+from .system import read_system
 
 
 class Snapshot(BaseModel):
@@ -35,6 +37,7 @@ def snapshot_install(
     graph: ApiGraph | None = None,
     ui: Mapping[str, Any] | None = None,
     object_info: Mapping[str, Any] | None = None,
+    cache: Cache | None = None,
     report: Report = silent,
 ) -> Snapshot:
     """Read `install` from disk; nothing of it is run or changed.
@@ -42,6 +45,7 @@ def snapshot_install(
     Args:
         graph, ui: the workflow whose models, inputs and used packs are recorded; without it none are.
         object_info: node definitions of the running ComfyUI; needed for the packs' classes and the models.
+        cache: of what was read before; the user's own when not given.
     """
     used = frozenset(used_classes(graph)) if graph else frozenset()
     report(Progress(phase="comfyui", total=1))
@@ -49,6 +53,8 @@ def snapshot_install(
     report(Progress(phase="comfyui", done=1, total=1))
     packs = read_packs(install, object_info, used, report)
     python = lock_python(install, report)
+    platform = read_platform(install, python.versions)
+    system = read_system(install, platform.os, python.versions, cache or Cache(), report)
     models, inputs, files = Models(models=(), findings=()), [], dict(packs.files)
     if patch:
         files[core.patch] = patch
@@ -59,12 +65,13 @@ def snapshot_install(
     lock = Lock(
         name=name,
         message=message,
-        platform=read_platform(install, python.versions),
+        platform=platform,
         comfyui=core,
+        system=system.system,
         packs=packs.packs,
         models=models.models,
         inputs=tuple(inputs),
-        findings=_sorted([*findings, *packs.findings, *python.findings, *models.findings]),
+        findings=_sorted([*findings, *packs.findings, *python.findings, *system.findings, *models.findings]),
     )
     return Snapshot(lock=lock, pylock=python.text, files=files)
 
