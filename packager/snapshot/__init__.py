@@ -1,5 +1,6 @@
 """The snapshot: what the environment is, read from a ComfyUI install on disk."""
 
+from .libraries import packages_of_python
 from .machine import missing_here
 from .models import slashed
 from .python import Distribution, lock_python, read_distributions
@@ -10,6 +11,7 @@ __all__ = [
     "Snapshot",
     "lock_python",
     "missing_here",
+    "packages_of_python",
     "read_distributions",
     "slashed",
     "snapshot_install",

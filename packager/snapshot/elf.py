@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 _MAGIC = b"\x7fELF"
-_SHARED = 3  # e_type ET_DYN
+_LOADED = (2, 3)  # e_type ET_EXEC, ET_DYN
 _PT_LOAD, _PT_DYNAMIC = 1, 2
 _DT_NULL, _DT_NEEDED, _DT_STRTAB, _DT_SONAME, _DT_RPATH, _DT_RUNPATH = 0, 1, 5, 14, 15, 29
 
@@ -30,8 +30,10 @@ MACHINES = {"x86_64": (62, 64), "amd64": (62, 64), "aarch64": (183, 64), "arm64"
 
 
 class Elf(BaseModel):
-    """One shared object. `search` is its DT_RUNPATH, or where it has none, its DT_RPATH, which then is `inherited`
-    by what it loads."""
+    """One shared object or program.
+
+    `search` is its DT_RUNPATH or, where it has none, its DT_RPATH, which then is `inherited` by what it loads.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -44,7 +46,7 @@ class Elf(BaseModel):
 
 
 def read_elf(path: Path | str) -> Elf | None:
-    """The shared object at `path`; None for anything else, a damaged one or one that cannot be read included."""
+    """The shared object or program at `path`; None for anything else, also for one that is damaged or not readable."""
     try:
         # A FIFO would wait for a writer.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -66,7 +68,7 @@ def _read(handle: int, size: int) -> Elf | None:
     wide, order = head[4] == 2, "<" if head[5] == 1 else ">"
     header = struct.unpack_from(order + ("HHIQQQIHHH" if wide else "HHIIIIIHHH"), head, 16)
     kind, machine, headers, entry_size, count = header[0], header[1], header[4], header[8], header[9]
-    if kind != _SHARED or count > _MOST_HEADERS or entry_size < (56 if wide else 32):
+    if kind not in _LOADED or count > _MOST_HEADERS or entry_size < (56 if wide else 32):
         return None
     table = _at(handle, headers, entry_size * count, head)
     segments = [_segment(table, start, order, wide) for start in range(0, entry_size * count, entry_size)]

@@ -141,7 +141,7 @@ class _Index:
                 return found
         if found := self._by_owner.get((item.file.owner, name)):
             return found
-        return None if name in tables().debian else self._by_name.get(name)
+        return None if tables().package(name) else self._by_name.get(name)
 
 
 def _search(item: Object) -> tuple[str, ...]:
@@ -162,6 +162,8 @@ def _follow(roots: Iterable[Object], index: _Index, needed: dict[str, set[str]],
         item, inherited = waiting.popleft()
         down = tuple(dict.fromkeys((*_search(item), *inherited))) if item.elf.inherited else inherited
         for name in item.elf.needed:
+            if name.startswith("libpython"):
+                continue  # the interpreter's own, which has it loaded
             found = index.find(name, item, inherited)
             if found is None:
                 needed[name].add(item.file.owner)
@@ -189,6 +191,19 @@ def _texts(owner: str, install: Install) -> Iterable[bytes]:
             yield file.read_bytes()
         except OSError:
             continue
+
+
+def packages_of_python(prefix: Path) -> frozenset[str]:
+    """The Debian packages that hold what the interpreter in `prefix` and its standard library are linked to.
+
+    Tk is left out: it draws windows, and would bring half of X along.
+    """
+    modules = (place for place in prefix.glob("lib/python*/lib-dynload/*.so") if not place.name.startswith("_tkinter."))
+    places = [*prefix.glob("bin/python*"), *prefix.glob("lib/lib*.so*"), *modules]
+    files = [(place, elf) for place in places if (elf := read_elf(place)) is not None]
+    own = {name for place, elf in files for name in (place.name, elf.soname)}
+    needed = {name for _, elf in files for name in elf.needed} - own
+    return frozenset(package for name in needed if (package := tables().package(name)))
 
 
 def by_distributions(versions: Mapping[str, str]) -> dict[str, frozenset[str]]:

@@ -15,6 +15,7 @@ class Tables(BaseModel):
 
     Attributes:
         debian: to its package in Debian 12; `trixie` to that of Debian 13 where it differs, empty for none.
+        arm64: as `debian`, for the few that are named otherwise there.
         driver, driver_programs: what comes with the host's graphics driver, as shell patterns.
         by_name: normalized distribution name to what it opens by name.
         linked: normalized distribution name to what its Linux wheels are linked to.
@@ -24,10 +25,15 @@ class Tables(BaseModel):
 
     debian: dict[str, str]
     trixie: dict[str, str]
+    arm64: dict[str, str]
     driver: tuple[str, ...]
     driver_programs: tuple[str, ...] = Field(alias="driver-programs")
     by_name: dict[str, tuple[str, ...]] = Field(alias="by-name")
     linked: dict[str, tuple[str, ...]]
+
+    def package(self, name: str) -> str:
+        """The package that holds it in Debian 12; empty when it is not known."""
+        return self.debian.get(name) or self.arm64.get(name, "")
 
     def is_driver(self, soname: str) -> bool:
         """Whether the library comes with the host's graphics driver."""
@@ -47,7 +53,7 @@ def package_in(name: str, release: str) -> str:
     Releases other than Debian 12 and its like are taken to have Debian 13's names, where a library is there at all.
     """
     said = tables()
-    old = said.debian.get(name, "")
+    old = said.package(name)
     return old if release in _OLD_NAMES else said.trixie.get(name, old)
 
 

@@ -63,7 +63,7 @@ def _system(
     programs = [
         Program(
             name=name,
-            package=tables().debian.get(f"bin/{name}", ""),
+            package=tables().package(f"bin/{name}"),
             kind="driver" if name in tables().driver_programs else "os",
             by=tuple(sorted(who)),
         )
@@ -79,7 +79,7 @@ def _system(
 
 
 def _library(soname: str, kind: Kind, owners: Iterable[str]) -> Library:
-    return Library(soname=soname, package=tables().debian.get(soname, ""), kind=kind, by=min(owners))
+    return Library(soname=soname, package=tables().package(soname), kind=kind, by=min(owners))
 
 
 def _by_name(versions: Mapping[str, str]) -> dict[str, frozenset[str]]:
