@@ -118,6 +118,13 @@ class Observed(Frozen):
     """What was merely seen; outside the environment digest."""
 
     frontend: str = ""  # the version of the front-end that exported the graph
+    gpus: tuple[str, ...] = ()  # their names
+    driver: str = ""  # the NVIDIA driver's version
+    cuda: str = ""  # what torch was built for, e.g. ``13.0`` or ``hip 6.4``
+    torch_arch_list: tuple[str, ...] = ()  # the GPU architectures in that build, e.g. ``sm_90``
+    arguments: tuple[str, ...] = ()  # ComfyUI's launch arguments, secrets and home folders replaced
+    environment: tuple[str, ...] = ()  # names of variables that matter to it; never their values
+    model_paths: tuple[str, ...] = ()  # ``TYPE: PLACE`` of folders outside ComfyUI's own (``extra_model_paths``)
 
 
 class Lock(Frozen):

@@ -14,6 +14,7 @@ from ..progress import Progress, Report, silent
 from ..workflow import input_files, produced_files, used_classes
 from .core import read_core, read_platform
 from .models import Models, read_models
+from .observed import observe
 from .packs import read_packs
 from .python import lock_python
 from .system import read_system
@@ -71,6 +72,7 @@ def snapshot_install(
         packs=packs.packs,
         models=models.models,
         inputs=tuple(inputs),
+        observed=observe(install),
         findings=_sorted([*findings, *packs.findings, *python.findings, *system.findings, *models.findings]),
     )
     return Snapshot(lock=lock, pylock=python.text, files=files)
