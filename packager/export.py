@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from .capsule import SUFFIX, WORKFLOW_NAME, ApiGraph, Capsule, Digests, Finding, Lock, Model, Observed, write_capsule
+from .capsule import SUFFIX, WORKFLOW_NAME, ApiGraph, Capsule, Digests, Finding, Lock, Model, write_capsule
 from .comfy import ComfyClient, Install, live_address, live_install
 from .contract import Contract, build_contract, build_with_notes, choice_key
 from .errors import BadInput, Cancelled
@@ -80,8 +80,9 @@ def make_capsule(
     choices = _model_choices(api, object_info, snapshot.lock.models)
     frontend = frontend_version or str((workflow.get("extra") or {}).get("frontendVersion", ""))
     findings = (*snapshot.lock.findings, *map(_left_out, notes))
+    observed = snapshot.lock.observed.model_copy(update={"frontend": frontend})
     return Capsule(
-        lock=snapshot.lock.model_copy(update={"observed": Observed(frontend=frontend), "findings": findings}),
+        lock=snapshot.lock.model_copy(update={"observed": observed, "findings": findings}),
         pylock=snapshot.pylock,
         workflow=workflow,
         graph=api,

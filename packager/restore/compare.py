@@ -8,7 +8,7 @@ from typing import Any
 
 from packaging.pylock import Package
 
-from ..capsule import Capsule, ComfyUI, InputFile, Model, Pack, Platform, safe_name
+from ..capsule import Capsule, ComfyUI, InputFile, Model, Pack, Platform, System, safe_name
 from ..digest_cache import sha256_files
 from ..hashing import Hashed
 from ..materialise import LockedPython, pack_place
@@ -31,6 +31,19 @@ def comfyui_rows(expected: ComfyUI, found: ComfyUI) -> Iterator[Row]:
     yield row("comfyui", "version", expected.version, found.version)
     yield row("comfyui", "commit", expected.commit, found.commit)
     yield row("comfyui", "tree", expected.tree, found.tree)
+
+
+def system_rows(expected: System, found: System) -> Iterator[Row]:
+    """One row a library and a program that the files need; more of them is no difference.
+
+    The files themselves are compared elsewhere, and a newer version of ours may know of programs that an older did not.
+    """
+    libraries, programs = {item.soname for item in found.libraries}, {item.name for item in found.programs}
+    for library in expected.libraries:
+        here = "needed" if library.soname in libraries else "not needed"
+        yield row("system", library.soname, "needed", here)
+    for program in expected.programs:
+        yield row("system", program.name, "called", "called" if program.name in programs else "not called")
 
 
 def pack_rows(expected: Sequence[Pack], found: Sequence[Pack]) -> Iterator[Row]:

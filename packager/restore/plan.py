@@ -23,6 +23,7 @@ from ..materialise import (
     refuse_python,
     refuse_sources,
 )
+from ..snapshot import missing_here
 
 COLUMNS = ("what", "item", "from", "size", "risk")
 
@@ -78,6 +79,7 @@ def plan_restore(
     steps = (
         *_source_steps(capsule, packs),
         *_python_steps(capsule, trust),
+        *_system_steps(capsule.lock),
         *_model_steps(capsule, models_from, store or ModelStore()),
         *(Step(what="input", item=item.name, source="the capsule", size=item.size) for item in capsule.lock.inputs),
         _verify_step(trust),
@@ -149,6 +151,16 @@ def _python_steps(capsule: Capsule, trust: bool) -> Iterator[Step]:
         yield Step(what="python", item=pin, source="the package index", risk="no hash is known to hold it to")
     for name in locked.builds if trust else ():
         yield Step(what="python", item=name, source="built from source", risk="its build runs code")
+
+
+def _system_steps(lock: Lock) -> Iterator[Step]:
+    """What the environment needs of this machine: looked for, never installed."""
+    system = lock.system
+    libraries = sum(item.kind == "os" for item in system.libraries)
+    programs = sum(item.kind == "os" for item in system.programs)
+    if libraries or programs:
+        item = f"{libraries} libraries and {programs} programs"
+        yield Step(what="system", item=item, source="this machine", risk=missing_here(system))
 
 
 def _model_steps(capsule: Capsule, models_from: Sequence[Path], store: ModelStore) -> Iterator[Step]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..cache import Cache
 from ..capsule import ApiGraph, ComfyUI, Finding, InputFile, Lock, Pack, carried_entries, sha256_bytes
 from ..comfy import Install
 from ..progress import Progress, Report, silent
@@ -14,8 +16,10 @@ from ..together import Together
 from ..workflow import input_files, produced_files, used_classes
 from .core import read_core, read_platform
 from .models import Models, read_models
+from .observed import observe
 from .packs import read_packs
-from .python import lock_python
+from .python import lock_python, read_distributions
+from .system import SystemRead, read_system
 from .tree import ReadTree
 
 
@@ -46,6 +50,7 @@ def snapshot_install(
     graph: ApiGraph | None = None,
     ui: Mapping[str, Any] | None = None,
     object_info: Mapping[str, Any] | None = None,
+    cache: Cache | None = None,
     report: Report = silent,
 ) -> Snapshot:
     """Read `install` from disk; nothing of it is run or changed.
@@ -53,16 +58,19 @@ def snapshot_install(
     Args:
         graph, ui: the workflow whose models, inputs and used packs are recorded; without it none are.
         object_info: node definitions of the running ComfyUI; needed for the packs' classes and the models.
+        cache: of what was read before; the user's own when not given.
     """
     used = frozenset(used_classes(graph)) if graph else frozenset()
+    known = cache or Cache()
     work = Together(report)
     core_read = work.start(lambda tell: _read_core(install, tell))
-    packs_read = work.start(lambda tell: read_packs(install, object_info, used, tell))
+    packs_read = work.start(lambda tell: read_packs(install, object_info, used, tell, known))
     python_read = work.start(lambda tell: lock_python(install, tell))
+    system_read = work.start(lambda tell: _read_system(install, known, tell))
     models_read = work.start(lambda tell: _read_models(install, graph, ui or {}, object_info, tell))
     work.wait()
     core, packs = core_read.result(), packs_read.result()
-    python, models = python_read.result(), models_read.result()
+    python, models, system = python_read.result(), models_read.result(), system_read.result()
     inputs: list[InputFile] = []
     findings, files = list(core.findings), {**core.files, **packs.files}
     if graph is not None and object_info is not None:
@@ -73,10 +81,12 @@ def snapshot_install(
         message=message,
         platform=read_platform(install, python.versions),
         comfyui=ComfyUI(version=install.version, **core.source),
+        system=system.system,
         packs=packs.packs,
         models=models.models,
         inputs=tuple(inputs),
-        findings=_sorted([*findings, *packs.findings, *python.findings, *models.findings]),
+        observed=observe(install),
+        findings=_sorted([*findings, *packs.findings, *python.findings, *system.findings, *models.findings]),
     )
     return Snapshot(lock=lock, pylock=python.text, files=files)
 
@@ -86,6 +96,11 @@ def _read_core(install: Install, report: Report) -> ReadTree:
     read = read_core(install)
     report(Progress(phase="comfyui", done=1, total=1))
     return read
+
+
+def _read_system(install: Install, cache: Cache, report: Report) -> SystemRead:
+    versions = {item.name: item.version for item in read_distributions(install)}
+    return read_system(install, platform.system().lower(), versions, cache, report)
 
 
 def _read_models(

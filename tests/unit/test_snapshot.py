@@ -137,7 +137,12 @@ def test_same_install_gives_the_same_lock_wherever_it_stands(install: Install, t
     install.root.rename(moved)
     again = snapshot_install(
         install.model_copy(
-            update={"root": moved, "custom_nodes": (moved / "custom_nodes",), "input_dir": moved / "input"}
+            update={
+                "root": moved,
+                "custom_nodes": (moved / "custom_nodes",),
+                "input_dir": moved / "input",
+                "model_folders": {"loras": (moved / "models/loras",)},
+            }
         )
     )
     assert lock_toml(again.lock) == lock_toml(first.lock)

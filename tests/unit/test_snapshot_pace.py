@@ -90,7 +90,7 @@ def test_the_live_snapshot_of_a_huge_model_counts_bytes_and_stops_within_half_a_
         return bool(asked)
 
     with pytest.raises(Cancelled):
-        exporting.snapshot_live(graph("a.safetensors"), events.append, cancelled)
+        exporting.snapshot_live(graph("a.safetensors"), report=events.append, cancelled=cancelled)
     assert time.monotonic() - asked[0] < 0.5
     last = [event for event in events if event.phase == "models"][-1]
     assert (last.item, last.unit, last.total) == ("a.safetensors", "bytes", 40 << 30)
