@@ -21,7 +21,11 @@ _CALLS = {
     "shutil": {"which"},
     "asyncio": {"create_subprocess_exec", "create_subprocess_shell"},
 }
-_HINT = re.compile(rb"\b(subprocess|shutil|asyncio|os)\b")
+# A file without any of these words is not parsed.
+_HINT = re.compile(
+    rb"subprocess|\b(system|popen|which|exec[lv]pe?|posix_spawnp|spawn[lv]p)\s*\("
+    rb"|import\b.*\b(system|popen|which|exec[lv]pe?|posix_spawnp|spawn[lv]p)\b"
+)
 _LARGEST = 2_000_000  # bytes of a source file that is still parsed
 _DEEPEST = 8  # how far a name is followed to the text it stands for
 

@@ -220,6 +220,7 @@ def test_a_library_has_the_name_of_the_release_that_is_asked_for() -> None:
         ("import subprocess as sp\nsp.Popen('git clone ' + url, shell=True)", {"git"}),
         ("from subprocess import check_output as ask\nask(('/usr/bin/ffprobe', x))", {"ffprobe"}),
         ("import os\nos.system(f'aria2c {url}')", {"aria2c"}),
+        ("from shutil import which as look\nlook('sox')", {"sox"}),
         ("from shutil import which\ntool = which('7z') or which('7za')", {"7z", "7za"}),
         (
             "import subprocess\nTOOL = 'C:\\\\bin\\\\ffmpeg.exe'\nargs = [TOOL, '-y'] + more\nsubprocess.call(args)",
