@@ -18,7 +18,7 @@ from ..cache import Cache
 from ..comfy import Install
 from .elf import MACHINES, Elf, read_elf
 from .sonames import tables
-from .walk import Found, in_packs, in_site_packages
+from .walk import Found, in_packs, in_site_packages, travelling
 
 _SHARED_NAME = re.compile(r"\.so(\.[0-9.]+)?$")
 _TAG = re.compile(r"\.(cpython-(\d+)t?|pypy\d+)[-.]")
@@ -59,7 +59,7 @@ class Needs(BaseModel):
 
 def shared_objects(install: Install, cache: Cache) -> list[Object]:
     """Every shared object in site-packages and the enabled packs that this Python on this machine can load."""
-    files = [*in_site_packages(install, _is_shared), *in_packs(install, _is_shared)]
+    files = [*in_site_packages(install, _is_shared), *travelling(in_packs(install, _is_shared))]
     tag = "".join(install.python_version.split(".")[:2])
     files = [file for file in files if (found := _TAG.search(file.name)) is None or found[2] == tag]
     known = cache.get("elf", [file.key for file in files])

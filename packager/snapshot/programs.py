@@ -12,7 +12,7 @@ from pathlib import Path
 from ..cache import Cache
 from ..comfy import Install
 from .sonames import tables
-from .walk import Found, in_comfyui, in_packs
+from .walk import in_comfyui, in_packs, travelling
 
 # What starts or looks up a program, by module.
 _CALLS = {
@@ -21,7 +21,11 @@ _CALLS = {
     "shutil": {"which"},
     "asyncio": {"create_subprocess_exec", "create_subprocess_shell"},
 }
-_HINT = re.compile(rb"\b(subprocess|shutil|asyncio|os)\b")
+# A file without any of these words is not parsed.
+_HINT = re.compile(
+    rb"subprocess|\b(system|popen|which|exec[lv]pe?|posix_spawnp|spawn[lv]p)\s*\("
+    rb"|import\b.*\b(system|popen|which|exec[lv]pe?|posix_spawnp|spawn[lv]p)\b"
+)
 _LARGEST = 2_000_000  # bytes of a source file that is still parsed
 _DEEPEST = 8  # how far a name is followed to the text it stands for
 
@@ -29,25 +33,18 @@ _DEEPEST = 8  # how far a name is followed to the text it stands for
 def read_programs(install: Install, cache: Cache) -> dict[str, frozenset[str]]:
     """``{program: the packs that start it, or ComfyUI}``, of the programs that the project's tables know."""
     files = [*in_comfyui(install, _is_source), *in_packs(install, _is_source)]
-    known = cache.get("programs", [_key(file) for file in files])
-    fresh: dict[str, str] = {}
-    found: dict[str, set[str]] = defaultdict(set)
-    for file in files:
-        if file.name == "install.py":
-            continue  # what it starts, it starts once, where the pack is installed
-        said = known.get(_key(file))
-        if said is None:
-            said = fresh[_key(file)] = " ".join(sorted(programs_in(Path(file.path))))
-        for program in said.split():
-            found[program].add(file.owner)
+    known = cache.get("programs", [file.key for file in files])
+    fresh = {file.key: " ".join(sorted(programs_in(Path(file.path)))) for file in files if file.key not in known}
     if fresh:
         cache.put("programs", fresh)
+    known |= fresh
     wanted = {name.removeprefix("bin/") for name in tables().debian} | set(tables().driver_programs)
-    return {name: frozenset(owners) for name, owners in found.items() if name in wanted}
-
-
-def _key(file: Found) -> str:
-    return file.key
+    found: dict[str, set[str]] = defaultdict(set)
+    for file in travelling(file for file in files if not wanted.isdisjoint(known[file.key].split())):
+        if file.name != "install.py":  # what that starts, it starts once, where the pack is installed
+            for program in wanted.intersection(known[file.key].split()):
+                found[program].add(file.owner)
+    return {name: frozenset(owners) for name, owners in found.items()}
 
 
 def _is_source(name: str) -> bool:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import LEFT_OUT, is_checkout, tree_files
+from ..capsule import LEFT_OUT, git, is_checkout
 from ..comfy import Install
 from ..errors import CapsuleError
 
 # Of ComfyUI's own folder: what is something else, or never runs with it.
 _NOT_COMFYUI = frozenset({"custom_nodes", "models", "input", "output", "temp", "user", "tests", "tests-unit"})
+_MOST_ASKED = 200  # file names on one command line; asking for all files is slower, and has no limit
 
 
 class Found(BaseModel):
@@ -25,6 +27,7 @@ class Found(BaseModel):
     name: str
     owner: str
     key: str
+    root: str = ""  # of the pack or ComfyUI that it travels with, absolute; empty for a distribution's file
 
     @property
     def path(self) -> str:
@@ -52,38 +55,48 @@ def in_site_packages(install: Install, wanted: Callable[[str], bool]) -> Iterato
 
 
 def in_packs(install: Install, wanted: Callable[[str], bool]) -> Iterator[Found]:
-    """The `wanted` files of every enabled pack, those apart that git ignores: they do not travel with it."""
+    """The `wanted` files of every enabled pack; see `travelling`."""
     for place in enabled_packs(install):
         root = os.path.realpath(place)
         if place.is_file():
             if wanted(place.name):
                 yield from _found(os.path.dirname(root), os.path.basename(root), place.name)
             continue
-        yield from _travelling(Path(root), place.name, _files(root, wanted, frozenset()))
+        for folder, name in _files(root, wanted, frozenset()):
+            yield from _found(folder, name, place.name, root)
 
 
 def in_comfyui(install: Install, wanted: Callable[[str], bool]) -> Iterator[Found]:
-    """The `wanted` files of ComfyUI itself, as `in_packs`."""
+    """The `wanted` files of ComfyUI itself; see `travelling`."""
     root = os.path.realpath(install.root)
-    yield from _travelling(Path(root), "ComfyUI", _files(root, wanted, _NOT_COMFYUI))
+    for folder, name in _files(root, wanted, _NOT_COMFYUI):
+        yield from _found(folder, name, "ComfyUI", root)
 
 
-def _travelling(root: Path, owner: str, files: Iterator[tuple[str, str]]) -> Iterator[Found]:
-    here = list(files)
-    kept = _tree(root) if here else None
-    for folder, name in here:
-        if kept is None or Path(folder, name).relative_to(root).as_posix() in kept:
-            yield from _found(folder, name, owner)
+def travelling(files: Iterable[Found]) -> list[Found]:
+    """Those of `files` that are captured: a file that git ignores stays where it is, and is not there after a restore.
+
+    git is asked once a checkout, so give it the few files that matter.
+    """
+    files = list(files)
+    names = defaultdict(list)
+    for file in files:
+        names[file.root].append(file)
+    kept = {file.path for root, group in names.items() for file in _kept(root, group)}
+    return [file for file in files if file.path in kept]
 
 
-def _tree(root: Path) -> frozenset[str] | None:
-    """The files that travel with a checkout; None for a plain folder, and where git cannot say it."""
-    if not is_checkout(root):
-        return None
+def _kept(root: str, files: list[Found]) -> list[Found]:
+    if not root or not is_checkout(Path(root)):
+        return files
+    paths = {os.path.relpath(file.path, root): file for file in files}
+    words = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--")
+    asked = [f":(literal){path}" for path in paths] if len(paths) <= _MOST_ASKED else ["."]
     try:
-        return frozenset(tree_files(root))
+        listed = git(Path(root), *words, *asked)
     except CapsuleError:
-        return None
+        return files  # git cannot say it, which is a finding of its own
+    return [paths[name] for name in listed.split("\0") if name in paths]
 
 
 def _files(root: str, wanted: Callable[[str], bool], but: frozenset[str]) -> Iterator[tuple[str, str]]:
@@ -104,11 +117,11 @@ def _files(root: str, wanted: Callable[[str], bool], but: frozenset[str]) -> Ite
                 yield folder, entry.name
 
 
-def _found(folder: str, name: str, owner: str) -> Iterator[Found]:
+def _found(folder: str, name: str, owner: str, root: str = "") -> Iterator[Found]:
     try:
         os.path.join(folder, name).encode()
         status = os.stat(os.path.join(folder, name))
     except (OSError, UnicodeEncodeError):
         return  # a link to nothing, or a name in no encoding that a lock could have
     key = f"{folder}/{name}|{status.st_size}|{status.st_mtime_ns}|{status.st_ino}"
-    yield Found(folder=folder, name=name, owner=owner, key=key)
+    yield Found(folder=folder, name=name, owner=owner, key=key, root=root)

@@ -49,7 +49,7 @@ def install(tmp_path: Path) -> Install:
         (["--x=ghp_abcdefgh"], ["--x=(removed)"]),
         (["--base-directory", "/home/bob/ComfyUI"], ["--base-directory", "~/ComfyUI"]),
         (["--output-directory=C:\\Users\\bob\\out"], ["--output-directory=~\\out"]),
-        (["/Users/bob/x", "/srv/x", "/rooted/x"], ["~/x", "~/x", "/rooted/x"]),
+        (["/Users/bob/x", "/root/X", "/rooted/x"], ["~/x", "~/X", "/rooted/x"]),
     ],
 )
 def test_arguments_keep_neither_secrets_nor_home_folders(given: list[str], said: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,17 @@ import pytest
 from bench.elf import AARCH64, write_shared
 from bench.git import git
 from comfy_capsule.packager.cache import Cache
-from comfy_capsule.packager.capsule import Finding, System
+from comfy_capsule.packager.capsule import (
+    ComfyUI,
+    Finding,
+    Library,
+    Lock,
+    Platform,
+    Program,
+    System,
+    environment_digest,
+    lock_toml,
+)
 from comfy_capsule.packager.comfy import Install
 from comfy_capsule.packager.progress import silent
 from comfy_capsule.packager.snapshot import machine
@@ -132,9 +143,13 @@ def test_packs_count_disabled_ones_and_what_git_ignores_do_not(install: Install)
     (nodes / "checkout/.gitignore").write_text("built*\n")
     for words in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "first")):
         git(*words, cwd=nodes / "checkout")
+    expected = {"libOpenGL.so.0": "os", "libX11.so.6": "os"}
     system = read(install)
-    assert kinds(system) == {"libOpenGL.so.0": "os", "libX11.so.6": "os"}
+    assert kinds(system) == expected
     assert [item.by for item in system.libraries] == ["native", "checkout"]
+    for number in range(300):  # more than fit on a command line of git's, were there enough of them
+        write_shared(nodes / f"checkout/built{number}.abi3.so", needed=["libXt.so.6"])
+    assert kinds(read(install)) == expected
 
 
 def test_the_same_files_give_the_same_answer_from_the_cache_and_a_changed_one_another(
@@ -205,6 +220,7 @@ def test_a_library_has_the_name_of_the_release_that_is_asked_for() -> None:
         ("import subprocess as sp\nsp.Popen('git clone ' + url, shell=True)", {"git"}),
         ("from subprocess import check_output as ask\nask(('/usr/bin/ffprobe', x))", {"ffprobe"}),
         ("import os\nos.system(f'aria2c {url}')", {"aria2c"}),
+        ("from shutil import which as look\nlook('sox')", {"sox"}),
         ("from shutil import which\ntool = which('7z') or which('7za')", {"7z", "7za"}),
         (
             "import subprocess\nTOOL = 'C:\\\\bin\\\\ffmpeg.exe'\nargs = [TOOL, '-y'] + more\nsubprocess.call(args)",
@@ -256,3 +272,32 @@ def test_the_install_line_names_packages_of_this_release_only(monkeypatch: pytes
     assert machine.install_line(["libavcodec.so.59"]) == ""
     monkeypatch.setattr(machine.shutil, "which", lambda name: None)
     assert machine.install_line(["libGL.so.1"]) == ""
+
+
+def test_the_lock_says_it_in_lines_and_reads_it_back_whatever_the_names_are() -> None:
+    system = System(
+        packages=("git", "libgl1"),
+        libraries=(
+            Library(soname='lib\x1b[31m"\n.so.1', by='a\\"b'),
+            Library(soname="libGL.so.1", package="libgl1", by="cv2"),
+        ),
+        programs=(Program(name="git", package="git", by=("a", "b")),),
+    )
+    platform = Platform(os="linux", arch="x86_64", python="3.11.7")
+    lock = Lock(name="w", platform=platform, comfyui=ComfyUI(version="1", kind="git"), system=system)
+    text = lock_toml(lock)
+    assert Lock.model_validate(tomllib.loads(text)) == lock
+    assert '    {soname = "libGL.so.1", package = "libgl1", kind = "os", by = "cv2"},' in text.splitlines()
+
+
+def test_what_is_needed_is_in_the_environment_digest_and_where_a_distribution_keeps_it_is_not() -> None:
+    platform = Platform(os="linux", arch="x86_64", python="3.11.7")
+    lock = Lock(name="w", platform=platform, comfyui=ComfyUI(version="1", kind="git"))
+
+    def digest(**said: str) -> str:
+        return environment_digest(lock.model_copy(update={"system": System(libraries=(Library(**said),))}), "")
+
+    assert digest(soname="libGL.so.1") != digest(soname="libEGL.so.1")
+    assert digest(soname="libGL.so.1") == digest(soname="libGL.so.1", package="libgl1", by="cv2")
+    program = System(programs=(Program(name="git"),))
+    assert environment_digest(lock.model_copy(update={"system": program}), "") != environment_digest(lock, "")
