@@ -43,17 +43,32 @@ def command() -> None:
 @command.command()
 @click.option("--comfy", required=True, metavar="DIR|URL", help="A ComfyUI: its folder, or its address.")
 @click.option("--boot", is_flag=True, help="Boot it once, on loopback, to learn the packs' node classes.")
-@click.option("-o", "--out", type=FOLDER, help="Write capsule.toml and pylock.toml into this folder.")
+@click.option("--workflow", type=FILE, help="Record what this workflow uses too: models, inputs, packs. Boots it.")
+@click.option("--api", type=FILE, help="The workflow's API graph, from ComfyUI's File → Export (API).")
+@click.option("--packs", type=click.Choice(["used", "all"]), default="all", show_default=True)
+@click.option("-o", "--out", type=FOLDER, help="Write the lock and the carried files into this folder.")
 @click.option("--strict", is_flag=True, help="Exit with 3 when a finding blocks exact reproduction.")
 @python_option
 @json_option
-def snapshot(comfy: str, boot: bool, out: Path | None, strict: bool, python: Path | None, as_json: bool) -> None:
+def snapshot(
+    comfy: str,
+    boot: bool,
+    workflow: Path | None,
+    api: Path | None,
+    packs: Packs,
+    out: Path | None,
+    strict: bool,
+    python: Path | None,
+    as_json: bool,
+) -> None:
     """Read what a ComfyUI is: its commit, packs, Python environment.
 
     Example: comfy-capsule snapshot --comfy ~/ComfyUI -o lock/
     """
     with terminal.progress_bars(as_json) as report:
-        taken = actions.snapshot(comfy, python=python, boot=boot, out=out, report=report)
+        taken = actions.snapshot(
+            comfy, python=python, boot=boot, workflow=workflow, api=api, packs=packs, out=out, report=report
+        )
     if as_json:
         terminal.show_json({"lock": taken.lock.model_dump(mode="json"), "pylock": taken.pylock})
     else:

@@ -151,7 +151,10 @@ def export_live(
 
 
 def snapshot_live(
-    api: ApiGraph | None = None, report: Report = silent, cancelled: Callable[[], bool] = lambda: False
+    api: ApiGraph | None = None,
+    workflow: Mapping[str, Any] | None = None,
+    report: Report = silent,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> Snapshot:
     """The snapshot of the running ComfyUI from inside it; with a graph, of what that graph uses too.
 
@@ -159,7 +162,7 @@ def snapshot_live(
         Cancelled: within half a second after `cancelled` says so.
     """
     watched = _watched(report, cancelled)
-    return snapshot_install(live_install(), graph=api, object_info=_live_object_info(), report=watched)
+    return snapshot_install(live_install(), graph=api, ui=workflow, object_info=_live_object_info(), report=watched)
 
 
 def _watched(report: Report, cancelled: Callable[[], bool]) -> Report:
@@ -167,7 +170,7 @@ def _watched(report: Report, cancelled: Callable[[], bool]) -> Report:
 
     def watch(progress: Progress) -> None:
         if cancelled():
-            raise Cancelled("Cancelled; nothing was written.")
+            raise Cancelled("It was cancelled; nothing was written.")
         report(progress)
 
     return watch

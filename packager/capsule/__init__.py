@@ -3,11 +3,22 @@
 from .archive import safe_name
 from .capsule import SUFFIX, WORKFLOW_NAME, Capsule, read_capsule, write_capsule
 from .digests import Hasher, canonical_json, environment_digest, sha256_bytes, sha256_file, tree_digest
-from .files import GIT, GIT_ENVIRONMENT, LEFT_OUT, git, is_checkout, tree_files
+from .files import (
+    NOT_CORE,
+    START_SCRIPTS,
+    CheckoutFiles,
+    beyond_links,
+    checkout_files,
+    is_secret,
+    plain_files,
+    tree_files,
+)
+from .git import BUNDLE_REF, GIT, GIT_ENVIRONMENT, LINE_ENDS, for_git, git, is_checkout
 from .locktoml import lock_toml
 from .models import (
     FORMAT,
     ApiGraph,
+    Checkout,
     ComfyUI,
     Digests,
     Finding,
@@ -17,17 +28,26 @@ from .models import (
     Observed,
     Pack,
     Platform,
+    Source,
+    Submodule,
+    carried_entries,
 )
+from .tarball import extract_tar, write_tar
 
 __all__ = [
+    "BUNDLE_REF",
     "FORMAT",
     "GIT",
     "GIT_ENVIRONMENT",
-    "LEFT_OUT",
+    "LINE_ENDS",
+    "NOT_CORE",
+    "START_SCRIPTS",
     "SUFFIX",
     "WORKFLOW_NAME",
     "ApiGraph",
     "Capsule",
+    "Checkout",
+    "CheckoutFiles",
     "ComfyUI",
     "Digests",
     "Finding",
@@ -38,11 +58,20 @@ __all__ = [
     "Observed",
     "Pack",
     "Platform",
+    "Source",
+    "Submodule",
+    "beyond_links",
     "canonical_json",
+    "carried_entries",
+    "checkout_files",
     "environment_digest",
+    "extract_tar",
+    "for_git",
     "git",
     "is_checkout",
+    "is_secret",
     "lock_toml",
+    "plain_files",
     "read_capsule",
     "safe_name",
     "sha256_bytes",
@@ -50,4 +79,5 @@ __all__ = [
     "tree_digest",
     "tree_files",
     "write_capsule",
+    "write_tar",
 ]

@@ -65,12 +65,14 @@ def environment_digest(lock: Lock, pylock: str) -> str:
     """What restore gives back and `verify` compares: platform, ComfyUI, packs, models and Python.
 
     Left out: what was merely observed, the findings (they may depend on a network look-up), the input files,
-    the capsule's own identity, and which packs this one graph uses.
+    the capsule's own identity, which packs this one graph uses, and which entries carry bytes: trees have digests.
     """
+    carried: dict[str, Any] = dict.fromkeys(("patch", "bundle", "carried"), True)
+    carried["submodules"] = {"__all__": {"patch", "bundle"}}
     value = {
         "platform": lock.platform.model_dump(mode="json"),
-        "comfyui": lock.comfyui.model_dump(mode="json"),
-        "packs": [pack.model_dump(mode="json", exclude={"used"}) for pack in lock.packs],
+        "comfyui": lock.comfyui.model_dump(mode="json", exclude=carried),
+        "packs": [pack.model_dump(mode="json", exclude={**carried, "used": True}) for pack in lock.packs],
         "models": [model.model_dump(mode="json", exclude={"sources"}) for model in lock.models],
         "python": sha256_bytes(pylock.encode()),
     }

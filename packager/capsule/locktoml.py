@@ -49,15 +49,22 @@ def lock_toml(lock: Lock) -> str:
 
 def _table(value: dict[str, Any]) -> Table:
     table = tomlkit.table()
-    for key, item in value.items():
+    # What a thing is called comes first, then what it is.
+    for key, item in sorted(value.items(), key=lambda entry: entry[0] not in ("name", "path", "version")):
         if item not in ("", [], None):
             table.add(key, _array(item) if isinstance(item, list) else item)
     return table
 
 
+def _inline(value: dict[str, Any]) -> Any:
+    table = tomlkit.inline_table()
+    table.update({key: item for key, item in value.items() if item not in ("", [], None)})
+    return table
+
+
 def _array(items: list[Any]) -> Any:
     array = tomlkit.array()
-    array.extend(items)
+    array.extend(_inline(item) if isinstance(item, dict) else item for item in items)
     return array.multiline(len(items) > 4)
 
 

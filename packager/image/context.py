@@ -23,7 +23,7 @@ from ..materialise import (
     link_or_copy,
     materialise_sources,
     model_sources,
-    pack_folder,
+    pack_place,
     read_pylock,
     uv_lock_offline,
 )
@@ -136,7 +136,9 @@ def _sources(capsule: Capsule, into: Path, report: Report, packs: Packs) -> None
     target = into / "sources" / "custom_nodes"
     target.mkdir(parents=True)
     for pack in chosen_packs(capsule, packs):
-        made.packs[pack_folder(pack)].rename(target / pack_folder(pack))
+        there = target / pack_place(pack)
+        there.parent.mkdir(exist_ok=True)  # ``.disabled``
+        made.packs[pack_place(pack)].rename(there)
     made.comfyui.rename(into / "sources" / "comfyui")
     shutil.rmtree(staging)
 

@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import Capsule, safe_name
+from ..capsule import Capsule, Pack, safe_name
 from ..errors import BadInput, CapsuleError
-from ..materialise import Packs, chosen_packs, pack_folder, read_pylock, refuse_local_distributions
+from ..materialise import Packs, chosen_packs, pack_place, read_pylock, refuse_local_distributions
 
 DEFAULT_BASE = "debian:bookworm-slim"
 
@@ -45,7 +45,7 @@ class ImagePlan(BaseModel):
         base: what ``FROM`` gets.
         python_version: in full, e.g. ``3.11.7``.
         python: ``carried``, the context's ``python/`` becomes ``/opt/python``; ``base``, the base has that version.
-        packs: their folder names under ``custom_nodes``.
+        packs: their places under ``custom_nodes``; those of folders end with ``/``.
         unproved: whether distributions without a hash are installed too (``lock/unproved.txt``).
         prove: whether the build boots ComfyUI, without a network, and compares its node classes.
         digests: capsule, contract and environment, for the labels.
@@ -109,9 +109,13 @@ def make_plan(
         base=base or DEFAULT_BASE,
         python_version=version,
         python="base" if python_in_base else "carried",
-        packs=tuple(sorted(pack_folder(pack) for pack in chosen_packs(capsule, packs))),
+        packs=tuple(sorted(_copied(pack) for pack in chosen_packs(capsule, packs))),
         models=tuple(BakedModel(folder=item.folder, name=item.name, sha256=item.sha256) for item in lock.models),
         unproved=bool(locked.unproved),
         prove=prove,
         digests={"capsule": digests.capsule, "contract": digests.contract, "environment": digests.environment},
     )
+
+
+def _copied(pack: Pack) -> str:
+    return pack_place(pack) + ("" if pack.kind == "file" else "/")

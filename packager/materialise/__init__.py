@@ -15,7 +15,7 @@ from .python import (
     site_packages,
     venv_python,
 )
-from .sources import Packs, Sources, chosen_packs, materialise_sources, pack_folder, refuse_sources
+from .sources import Packs, Sources, chosen_packs, materialise_sources, pack_place, refuse_sources
 from .uvlock import OWN_INDEX, uv_lock_offline
 
 __all__ = [
@@ -38,7 +38,7 @@ __all__ = [
     "link_or_copy",
     "materialise_sources",
     "model_sources",
-    "pack_folder",
+    "pack_place",
     "place",
     "place_inputs",
     "place_models",

@@ -11,7 +11,7 @@ from packaging.pylock import Package
 from ..capsule import Capsule, ComfyUI, InputFile, Model, Pack, Platform, safe_name
 from ..digest_cache import sha256_files
 from ..hashing import Hashed
-from ..materialise import LockedPython
+from ..materialise import LockedPython, pack_place
 from ..progress import Report, silent
 from ..workflow import frozen_signature
 from .table import Row, row
@@ -35,9 +35,9 @@ def comfyui_rows(expected: ComfyUI, found: ComfyUI) -> Iterator[Row]:
 
 def pack_rows(expected: Sequence[Pack], found: Sequence[Pack]) -> Iterator[Row]:
     """One row a pack: its kind, commit, tree and state; then those that the capsule does not have."""
-    here = {pack.name: pack for pack in found}
+    here = {pack_place(pack): pack for pack in found}
     for pack in expected:
-        other = here.pop(pack.name, None)
+        other = here.pop(pack_place(pack), None)
         same = other is not None and _pack_facts(pack) == _pack_facts(other)
         yield row("pack", pack.name, _pack_words(pack), _pack_words(other) if other else "missing", same)
     for pack in here.values():
@@ -45,12 +45,15 @@ def pack_rows(expected: Sequence[Pack], found: Sequence[Pack]) -> Iterator[Row]:
 
 
 def _pack_facts(pack: Pack) -> tuple[object, ...]:
-    return (pack.kind, pack.commit, pack.tree, pack.enabled)
+    inside = [(item.path, item.commit) for item in pack.submodules]
+    return (pack.kind, pack.registry, pack.commit, pack.tree, pack.enabled, inside)
 
 
 def _pack_words(pack: Pack) -> str:
-    state = "" if pack.enabled else " disabled"
-    return f"{pack.kind} {pack.commit[:_SHORT]} tree {pack.tree[:_SHORT]}{state}"
+    words = [pack.kind, pack.registry or pack.commit[:_SHORT], f"tree {pack.tree[:_SHORT]}"]
+    if pack.submodules:
+        words.append(f"{len(pack.submodules)} submodules")
+    return " ".join(word for word in [*words, "" if pack.enabled else "disabled"] if word)
 
 
 def python_rows(expected: LockedPython, found: LockedPython, changed: Mapping[str, Sequence[str]]) -> Iterator[Row]:

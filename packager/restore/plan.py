@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import Capsule, Finding, Lock
+from ..capsule import Capsule, Finding, Lock, Source
 from ..command import without_credentials
 from ..errors import BadInput, CapsuleError
 from ..materialise import (
@@ -18,7 +18,7 @@ from ..materialise import (
     RunningPython,
     chosen_packs,
     find_python,
-    pack_folder,
+    pack_place,
     read_pylock,
     refuse_python,
     refuse_sources,
@@ -114,14 +114,24 @@ def _refuse_platform(lock: Lock) -> None:
 
 def _source_steps(capsule: Capsule, packs: Packs) -> Iterator[Step]:
     core = capsule.lock.comfyui
-    changes = ", with local changes" if core.patch else ""
-    source = f"{without_credentials(core.origin)} {core.commit[:12]}{changes}"
-    yield Step(what="comfyui", item=core.version, source=source)
+    yield Step(what="comfyui", item=core.version, source=_origin(core), size=_carried(capsule, core))
     for pack in chosen_packs(capsule, packs):
-        changes = ", with local changes" if pack.patch else ""
         risk = f"its {pack.install_script} is not run" if pack.install_script else ""
-        source = f"{without_credentials(pack.origin)} {pack.commit[:12]}{changes}"
-        yield Step(what="pack", item=pack_folder(pack), source=source, risk=risk)
+        size = _carried(capsule, pack)
+        yield Step(what="pack", item=pack_place(pack), source=_origin(pack), size=size, risk=risk)
+
+
+def _origin(source: Source) -> str:
+    """Where the tree comes from, in words."""
+    if source.kind != "git":
+        return "the capsule"
+    where = "the capsule" if source.bundle else without_credentials(source.origin)
+    inside = f", with {len(source.submodules)} submodules" if source.submodules else ""
+    return f"{where} {source.commit[:12]}{inside}{', with local changes' if source.patch else ''}"
+
+
+def _carried(capsule: Capsule, source: Source) -> int:
+    return sum(len(capsule.files.get(name, b"")) for name in (source.patch, source.bundle, source.carried))
 
 
 def _python_steps(capsule: Capsule, trust: bool) -> Iterator[Step]:

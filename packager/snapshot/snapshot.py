@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..capsule import ApiGraph, ComfyUI, Finding, InputFile, Lock, sha256_bytes
+from ..capsule import ApiGraph, ComfyUI, Finding, InputFile, Lock, Pack, carried_entries, sha256_bytes
 from ..comfy import Install
 from ..progress import Progress, Report, silent
 from ..together import Together
@@ -16,6 +16,7 @@ from .core import read_core, read_platform
 from .models import Models, read_models
 from .packs import read_packs
 from .python import lock_python
+from .tree import ReadTree
 
 
 class Snapshot(BaseModel):
@@ -26,6 +27,15 @@ class Snapshot(BaseModel):
     lock: Lock
     pylock: str
     files: dict[str, bytes] = Field(exclude=True)  # of no use as JSON
+
+    def with_packs(self, packs: Sequence[Pack]) -> Snapshot:
+        """The snapshot with these of its packs only: findings and files of the others go with them."""
+        gone = {pack.name for pack in self.lock.packs} - {pack.name for pack in packs}
+        findings = tuple(item for item in self.lock.findings if item.subject not in gone)
+        lock = self.lock.model_copy(update={"packs": tuple(packs), "findings": findings})
+        without = {*carried_entries(self.lock)} - {*carried_entries(lock)}
+        files = {name: data for name, data in self.files.items() if name not in without}
+        return Snapshot(lock=lock, pylock=self.pylock, files=files)
 
 
 def snapshot_install(
@@ -51,12 +61,11 @@ def snapshot_install(
     python_read = work.start(lambda tell: lock_python(install, tell))
     models_read = work.start(lambda tell: _read_models(install, graph, ui or {}, object_info, tell))
     work.wait()
-    (core, findings, patch), packs = core_read.result(), packs_read.result()
+    core, packs = core_read.result(), packs_read.result()
     python, models = python_read.result(), models_read.result()
+    findings = list(core.findings)
     inputs: list[InputFile] = []
-    files = dict(packs.files)
-    if patch:
-        files[core.patch] = patch
+    files = {**core.files, **packs.files}
     if graph is not None and object_info is not None:
         found, missing, carried = _read_inputs(install, graph, object_info)
         inputs, findings, files = found, [*findings, *missing], {**files, **carried}
@@ -64,7 +73,7 @@ def snapshot_install(
         name=name,
         message=message,
         platform=read_platform(install, python.versions),
-        comfyui=core,
+        comfyui=ComfyUI(version=install.version, **core.source),
         packs=packs.packs,
         models=models.models,
         inputs=tuple(inputs),
@@ -73,7 +82,7 @@ def snapshot_install(
     return Snapshot(lock=lock, pylock=python.text, files=files)
 
 
-def _read_core(install: Install, report: Report) -> tuple[ComfyUI, list[Finding], bytes]:
+def _read_core(install: Install, report: Report) -> ReadTree:
     report(Progress(phase="comfyui", total=1))
     read = read_core(install)
     report(Progress(phase="comfyui", done=1, total=1))

@@ -125,7 +125,7 @@ def test_the_new_folder_is_the_capsule_and_nothing_of_it_ran(capsule: Capsule, t
     assert (comfy / "custom_nodes/tint/__init__.py").is_file()
     assert run(["git", "status", "--porcelain"], cwd=comfy) == ""
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["ComfyUI"]
-    said = subprocess.run([comfy / "run.sh"], capture_output=True, text=True, check=False)
+    said = subprocess.run([comfy / "start-comfyui.sh"], capture_output=True, text=True, check=False)
     assert said.stderr == "booted without a yes\n"
     assert {row.kind for row in made.table.rows} == {"platform", "comfyui", "pack", "model", "input", "digest"}
 

@@ -75,7 +75,7 @@ def test_clean_checkout_has_commit_origin_without_token_and_no_patch(tmp_path: P
     read = read_checkout(folder)
     assert read.commit == git(folder, "rev-parse", "HEAD").strip()
     assert read.origin == "https://example.com/x.git"
-    assert read.patch == b""
+    assert read.changes.patch == b""
 
 
 def test_local_changes_are_one_patch_that_gives_the_same_tree(tmp_path: Path) -> None:
@@ -97,12 +97,12 @@ def test_local_changes_are_one_patch_that_gives_the_same_tree(tmp_path: Path) ->
     read = read_checkout(folder)
     assert sorted(str(path) for path in folder.rglob("*")) == before
     assert (folder / ".git/index").read_bytes() == index
-    assert b"secret" not in read.patch
-    assert read.changed == ("a.py", "gone.py", "run.sh", "link", "new é.bin")
+    assert b"secret" not in read.changes.patch
+    assert read.changes.names == ("a.py", "gone.py", "link", "new é.bin", "run.sh")
     patch = tmp_path / "p.patch"
-    patch.write_bytes(read.patch)
+    patch.write_bytes(read.changes.patch)
     git(clean, "apply", "--binary", str(patch))
-    assert tree_digest(clean, tree_files(clean)) == read.tree
+    assert tree_digest(clean, tree_files(clean)) == tree_digest(folder, tree_files(folder))
 
 
 def test_hooks_and_monitors_of_a_checkout_do_not_run(tmp_path: Path) -> None:
@@ -112,39 +112,8 @@ def test_hooks_and_monitors_of_a_checkout_do_not_run(tmp_path: Path) -> None:
         (folder / ".git/hooks" / hook).write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
         (folder / ".git/hooks" / hook).chmod(0o755)
     git(folder, "config", "core.fsmonitor", f"touch {tmp_path}/ran; false")
-    assert read_checkout(folder).patch
+    assert read_checkout(folder).changes.patch
     assert not (tmp_path / "ran").exists()
-
-
-def test_every_kind_of_pack_is_found_and_what_is_not_carried_is_said(install: Install) -> None:
-    nodes = install.custom_nodes[0]
-    checkout(nodes / "one", {"__init__.py": "", "requirements.txt": "", "install.py": ""})
-    checkout(nodes / "off.disabled", {"__init__.py": ""})
-    checkout(nodes / ".disabled/hidden", {"__init__.py": ""})
-    checkout(nodes / "alone", {"__init__.py": ""}, origin="")
-    checkout(nodes / "sub", {"__init__.py": "", ".gitmodules": ""})
-    (nodes / "plain").mkdir()
-    (nodes / "plain/__init__.py").write_text("")
-    (nodes / "single.py").write_text("")
-    (nodes / "broken/.git").mkdir(parents=True)
-    (nodes / "__pycache__").mkdir()
-    object_info = {"One": {"python_module": "custom_nodes.one"}, "Core": {"python_module": "nodes"}}
-    read = read_packs(install, object_info, frozenset({"One"}), silent)
-    packs = {pack.name: pack for pack in read.packs}
-    assert sorted(packs) == ["alone", "broken", "hidden", "off", "one", "plain", "single.py", "sub"]
-    assert packs["one"].used
-    assert packs["one"].classes == ("One",)
-    assert packs["one"].requirements == ("requirements.txt",)
-    assert packs["one"].install_script == "install.py"
-    assert [name for name, pack in packs.items() if not pack.enabled] == ["hidden", "off"]
-    assert {(finding.subject, finding.code) for finding in read.findings} == {
-        ("alone", "no-origin"),
-        ("broken", "git-unreadable"),
-        ("plain", "pack-not-carried"),
-        ("single.py", "pack-not-carried"),
-        ("sub", "submodules"),
-    }
-    assert all(finding.blocks and finding.cure for finding in read.findings)
 
 
 def test_a_changed_pack_carries_its_patch(install: Install) -> None:
@@ -153,8 +122,11 @@ def test_a_changed_pack_carries_its_patch(install: Install) -> None:
     read = read_packs(install, None, frozenset(), silent)
     assert read.packs[0].patch == "packs/one.patch"
     assert b"new.py" in read.files["packs/one.patch"]
-    assert [(item.code, item.blocks) for item in read.findings] == [("local-changes", False)]
-    assert "new.py" in read.findings[0].message
+    assert [(item.code, item.blocks) for item in read.findings] == [
+        ("commit-not-pushed", False),
+        ("local-changes", False),
+    ]
+    assert "new.py" in read.findings[1].message
 
 
 def test_same_install_gives_the_same_lock_wherever_it_stands(install: Install, tmp_path: Path) -> None:
