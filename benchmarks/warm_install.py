@@ -27,7 +27,7 @@ from comfy_capsule.packager.command import run
 from comfy_capsule.packager.uv import find_uv
 
 FOLDER = "upscale_models"
-_RECIPE = "1"
+_RECIPE = "2"
 _KINDS, _FILES = 5, 40  # different packs, files of each
 _MODULES, _LARGE = 60, 10_000  # files of a distribution, and of the two large ones
 _OLD = 1_700_000_000  # long at rest
@@ -46,11 +46,13 @@ def warm_install(packs: int, distributions: int, models: int) -> Path:
 def _build(place: Path, final: Path, packs: int, distributions: int, models: int) -> None:
     root = place / "ComfyUI"
     git("clone", "--quiet", bench_home() / "origins" / "ComfyUI.git", root, cwd=place)
+    git("remote", "set-url", "origin", "https://example.invalid/ComfyUI.git", cwd=root)
     _add_distributions(place, root, final, distributions)
     origins = [_origin(place / "origins", number) for number in range(_KINDS)]
     for number in range(packs):
         folder = root / "custom_nodes" / f"pack-{number:03}"
         git("clone", "--quiet", origins[number % _KINDS].as_uri(), folder, cwd=place)
+        git("remote", "set-url", "origin", f"https://example.invalid/pack-{number:03}.git", cwd=folder)
         if number % 10 == 0:
             (folder / "config.json").write_text('{"mine": true}\n')
         if number % 20 == 1:

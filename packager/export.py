@@ -160,7 +160,7 @@ def snapshot_live(
     """The snapshot of the running ComfyUI from inside it; with a graph, of what that graph uses too.
 
     Raises:
-        Cancelled: at the next step after `cancelled` says so.
+        Cancelled: within half a second after `cancelled` says so.
     """
     watched = _watched(report, cancelled)
     return snapshot_install(live_install(), graph=api, ui=workflow, object_info=_live_object_info(), report=watched)

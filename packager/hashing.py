@@ -86,7 +86,7 @@ def hash_files(paths: Sequence[Path], report: Report = silent, *, phase: str = "
         while any(thread.is_alive() for thread in threads):
             report(work.progress(phase))
             work.changed.wait(_TICK)
-        report(work.progress(phase))
+        report(work.progress(phase).model_copy(update={"done": work.total}))
     finally:
         work.stop.set()
         end = time.monotonic() + _GRACE
@@ -126,12 +126,12 @@ class _Work:
         # Taken from the end: the largest first, so that no core is left alone with a large file at the end.
         self.waiting = sorted(sizes, key=lambda path: (sizes[path], str(path)))
         self._running = min(_cores(), len(self.waiting))
-        self._total = sum(sizes.values())
+        self.total = sum(sizes.values())
 
     def progress(self, phase: str) -> Progress:
         with self._lock:
             return Progress(
-                phase=phase, item=self._now, done=min(self._hashed, self._total), total=self._total, unit="bytes"
+                phase=phase, item=self._now, done=min(self._hashed, self.total), total=self.total, unit="bytes"
             )
 
     def run(self) -> None:

@@ -14,7 +14,7 @@ from .files import (
     plain_files,
     tree_files,
 )
-from .git import BUNDLE_REF, GIT, GIT_ENVIRONMENT, LINE_ENDS, for_git, git, is_checkout
+from .git import BUNDLE_REF, GIT, GIT_ENVIRONMENT, LINE_ENDS, for_git, git, git_names, is_checkout
 from .locktoml import lock_toml
 from .models import (
     FORMAT,
@@ -78,6 +78,7 @@ __all__ = [
     "extract_tar",
     "for_git",
     "git",
+    "git_names",
     "is_checkout",
     "is_secret",
     "lock_toml",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -12,21 +14,38 @@ from ..cache import Cache
 from .tree import ReadTree, read_tree
 
 # With the version of what is kept: another reading gives another kind.
-_KIND = "pack-1"
+_KIND = "pack-2"
+_MOST = 256 << 10  # carried bytes
 _FRESH = 2.0  # seconds; a file that changed just now may change again within the resolution of its times
 # Parts of a git folder that say nothing of its state: objects are named by their content.
 _TIMELESS = frozenset({"objects", "logs", "hooks"})
 
 
 def known_tree(folder: Path, subject: str, entry: str, cache: Cache) -> ReadTree:
-    """What `read_tree` gives, out of `cache` when no file of `folder` changed since, and it carries nothing."""
-    key = _state(folder)
-    if key and (answer := cache.get(_KIND, [key])):
-        return ReadTree.model_validate_json(answer[key])
+    """What `read_tree` gives, out of `cache` when no file of `folder` changed since.
+
+    A tree that carries much, or has a finding that blocks (perhaps only today's), is read each time.
+    """
+    state = _state(folder)
+    key = f"{entry} {state}"
+    if state and (answer := cache.get(_KIND, [key])):
+        return _parsed(answer[key])
     read = read_tree(folder, subject, entry)
-    if key and not read.files and not read.findings and key == _state(folder):
-        cache.put(_KIND, {key: read.model_dump_json()})
+    small = sum(map(len, read.files.values())) <= _MOST
+    if state and small and not any(item.blocks for item in read.findings) and state == _state(folder):
+        cache.put(_KIND, {key: _written(read)})
     return read
+
+
+def _written(read: ReadTree) -> str:
+    files = {name: base64.b64encode(data).decode() for name, data in read.files.items()}
+    return json.dumps({**read.model_dump(mode="json", exclude={"files"}), "files": files})
+
+
+def _parsed(text: str) -> ReadTree:
+    said = json.loads(text)
+    files = {name: base64.b64decode(data) for name, data in said.pop("files").items()}
+    return ReadTree.model_validate({**said, "files": files})
 
 
 def _state(folder: Path) -> str:

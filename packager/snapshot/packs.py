@@ -70,13 +70,16 @@ def read_packs(
     places = [place for place in places if place.where.exists()]
     known = cache or Cache()
     packs, files = [], {}
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="packs") as executor:
+    executor = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="packs")
+    try:
         reads = executor.map(lambda place: _read(place, known), places)
         for done, (place, read) in enumerate(zip(places, reads, strict=True)):
             report(Progress(phase="packs", item=place.name, done=done, total=len(places)))
             packs.append(_pack(place, read, classes, used_classes))
             findings.extend(read.findings)
             files.update(read.files)
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)  # cancelled or failed: nobody wants the other packs
     report(Progress(phase="packs", done=len(places), total=len(places)))
     return Packs(packs=tuple(packs), findings=tuple(findings), files=files)
 

@@ -23,8 +23,9 @@ from comfy_capsule.packager.errors import Cancelled, CapsuleError
 from comfy_capsule.packager.materialise import ModelStore
 from comfy_capsule.packager.progress import Progress, silent
 from comfy_capsule.packager.restore.compare import model_rows
-from comfy_capsule.packager.snapshot import snapshot_install
+from comfy_capsule.packager.snapshot import packs, snapshot_install
 from comfy_capsule.packager.snapshot.models import read_models
+from comfy_capsule.packager.snapshot.tree import ReadTree
 
 LOADER = {"Loader": {"input": {"required": {"name": [["a.safetensors", "b.safetensors"], {}]}}}}
 
@@ -99,6 +100,28 @@ def test_the_live_snapshot_of_a_huge_model_counts_bytes_and_stops_within_half_a_
     while any(thread.name.startswith(("hash-", "together-")) for thread in threading.enumerate()):
         assert time.monotonic() < deadline, "a thread goes on"
         time.sleep(0.01)
+
+
+def test_a_cancelled_snapshot_reads_no_further_packs(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(50):
+        (install.custom_nodes[0] / f"pack-{number:02}").mkdir()
+    read: list[str] = []
+
+    def slow(folder: Path, *_: object) -> ReadTree:
+        read.append(folder.name)
+        time.sleep(0.05)
+        return ReadTree(source={"kind": "folder"}, findings=(), files={})
+
+    monkeypatch.setattr(packs, "known_tree", slow)
+
+    def cancel(event: Progress) -> None:
+        if event.phase == "packs":
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        snapshot_install(install, report=cancel)
+    time.sleep(0.2)
+    assert 0 < len(read) < 20
 
 
 def test_a_model_is_read_once_and_verify_knows_it_again(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:

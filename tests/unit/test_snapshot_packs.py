@@ -176,10 +176,10 @@ def test_unchanged_packs_are_known_and_changed_ones_are_read_again(
     pack = checkout(nodes / "pack", {"a.py": "1\n"})
     cache = Cache(nodes.parent / "c.sqlite3")
     first = read_packs(install_of(nodes), None, frozenset(), silent, cache)
-    assert not cache.all("pack-1")  # a file changed just now, and may again
+    assert not cache.all("pack-2")  # a file changed just now, and may again
     monkeypatch.setattr("comfy_capsule.packager.snapshot.pack_cache._FRESH", -1)
     assert read_packs(install_of(nodes), None, frozenset(), silent, cache) == first
-    assert len(cache.all("pack-1")) == 1
+    assert len(cache.all("pack-2")) == 1
     with monkeypatch.context() as patched:
         patched.setattr("comfy_capsule.packager.snapshot.pack_cache.read_tree", None)
         assert read_packs(install_of(nodes), None, frozenset(), silent, cache) == first
@@ -188,6 +188,9 @@ def test_unchanged_packs_are_known_and_changed_ones_are_read_again(
     os.utime(pack / "a.py", ns=(stat.st_atime_ns, stat.st_mtime_ns))  # same size, same time
     again = read_packs(install_of(nodes), None, frozenset(), silent, cache)
     assert again.packs[0].patch
+    with monkeypatch.context() as patched:
+        patched.setattr("comfy_capsule.packager.snapshot.pack_cache.read_tree", None)
+        assert read_packs(install_of(nodes), None, frozenset(), silent, cache) == again
     git(pack, "checkout", "-q", "a.py")
     git(pack, "remote", "set-url", "origin", "https://example.com/moved.git")
     assert read_packs(install_of(nodes), None, frozenset(), silent, cache).packs[0].origin.endswith("moved.git")
