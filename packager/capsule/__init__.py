@@ -18,18 +18,22 @@ from .models import (
     Pack,
     Platform,
 )
+from .pylocktool import NOBODY, ChangedFile, Editable, PythonTool
 
 __all__ = [
     "FORMAT",
     "GIT",
     "GIT_ENVIRONMENT",
     "LEFT_OUT",
+    "NOBODY",
     "SUFFIX",
     "WORKFLOW_NAME",
     "ApiGraph",
     "Capsule",
+    "ChangedFile",
     "ComfyUI",
     "Digests",
+    "Editable",
     "Finding",
     "InputFile",
     "Lock",
@@ -37,6 +41,7 @@ __all__ = [
     "Observed",
     "Pack",
     "Platform",
+    "PythonTool",
     "canonical_json",
     "environment_digest",
     "git",

@@ -1,7 +1,7 @@
 """The snapshot: what the environment is, read from a ComfyUI install on disk."""
 
 from .models import slashed
-from .python import Distribution, lock_python, read_distributions
+from .python import PythonLock, lock_python
 from .snapshot import Snapshot, snapshot_install
 
-__all__ = ["Distribution", "Snapshot", "lock_python", "read_distributions", "slashed", "snapshot_install"]
+__all__ = ["PythonLock", "Snapshot", "lock_python", "slashed", "snapshot_install"]

@@ -35,6 +35,7 @@ def snapshot_install(
     graph: ApiGraph | None = None,
     ui: Mapping[str, Any] | None = None,
     object_info: Mapping[str, Any] | None = None,
+    known: str = "",
     report: Report = silent,
 ) -> Snapshot:
     """Read `install` from disk; nothing of it is run or changed.
@@ -42,14 +43,15 @@ def snapshot_install(
     Args:
         graph, ui: the workflow whose models, inputs and used packs are recorded; without it none are.
         object_info: node definitions of the running ComfyUI; needed for the packs' classes and the models.
+        known: the text of a `pylock.toml` whose word is taken for what equals it; no package index is asked then.
     """
     used = frozenset(used_classes(graph)) if graph else frozenset()
     report(Progress(phase="comfyui", total=1))
     core, findings, patch = read_core(install)
     report(Progress(phase="comfyui", done=1, total=1))
     packs = read_packs(install, object_info, used, report)
-    python = lock_python(install, report)
-    models, inputs, files = Models(models=(), findings=()), [], dict(packs.files)
+    python = lock_python(install, report, known=known)
+    models, inputs, files = Models(models=(), findings=()), [], {**packs.files, **python.files}
     if patch:
         files[core.patch] = patch
     if graph is not None and object_info is not None:

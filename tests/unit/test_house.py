@@ -56,7 +56,7 @@ def test_inside_the_package_every_import_of_it_is_relative() -> None:
 
 
 IN_COMFYUI = "comfy_capsule.packager.export"
-NOT_IN_COMFYUI = ("click", "rich", "docker", "jsonschema", "platformdirs", "playwright", "torch", "folder_paths")
+NOT_IN_COMFYUI = ("click", "rich", "docker", "jsonschema", "playwright", "torch", "folder_paths")
 
 
 def test_what_runs_inside_comfyui_needs_only_what_is_there() -> None:
