@@ -37,6 +37,7 @@ from .models import (
     System,
     carried_entries,
 )
+from .pylocktool import NOBODY, ChangedFile, Editable, PythonTool
 from .tarball import extract_tar, write_tar
 
 __all__ = [
@@ -46,16 +47,19 @@ __all__ = [
     "GIT_ENVIRONMENT",
     "LEFT_OUT",
     "LINE_ENDS",
+    "NOBODY",
     "NOT_CORE",
     "START_SCRIPTS",
     "SUFFIX",
     "WORKFLOW_NAME",
     "ApiGraph",
     "Capsule",
+    "ChangedFile",
     "Checkout",
     "CheckoutFiles",
     "ComfyUI",
     "Digests",
+    "Editable",
     "Finding",
     "Hasher",
     "InputFile",
@@ -67,6 +71,7 @@ __all__ = [
     "Pack",
     "Platform",
     "Program",
+    "PythonTool",
     "Source",
     "Submodule",
     "System",

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..capsule import Capsule, Pack, System, safe_name
 from ..errors import BadInput, CapsuleError
-from ..materialise import Packs, chosen_packs, pack_place, read_pylock, refuse_local_distributions
+from ..materialise import Packs, chosen_packs, pack_place, read_pylock, refuse_not_carried
 
 DEFAULT_BASE = "debian:bookworm-slim"
 
@@ -103,7 +103,7 @@ def make_plan(
             f"{', '.join(locked.builds)} would have to be built from source; the image installs wheels only.",
             "Install it from a wheel where the capsule is made, and export again.",
         )
-    refuse_local_distributions(lock)
+    refuse_not_carried(lock, locked, capsule.files)
     for model in lock.models:
         safe_name(f"{model.folder}/{model.name}")  # `..` in a COPY would reach any file of the image
     return ImagePlan(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import Capsule, Finding, Lock, Source
+from ..capsule import NOBODY, Capsule, Finding, Lock, Source
 from ..command import without_credentials
 from ..errors import BadInput, CapsuleError
 from ..materialise import (
@@ -75,7 +75,7 @@ def plan_restore(
     target = check_target(into)
     _refuse_platform(capsule.lock)
     refuse_sources(capsule, chosen_packs(capsule, packs))
-    refuse_python(capsule.lock, read_pylock(capsule.pylock), trust=trust)
+    refuse_python(capsule.lock, read_pylock(capsule.pylock), capsule.files, trust=trust)
     steps = (
         *_source_steps(capsule, packs),
         *_python_steps(capsule, trust),
@@ -147,6 +147,10 @@ def _python_steps(capsule: Capsule, trust: bool) -> Iterator[Step]:
     files = [wheel for package in locked.pylock.packages for wheel in package.wheels or ()]
     size = sum(wheel.size or 0 for wheel in files)
     yield Step(what="python", item=f"{proved} distributions", source="by their recorded files and hashes", size=size)
+    for name, changed in locked.tool.changed.items():
+        size = sum(file.size for file in changed)
+        whose = "files of no distribution" if name == NOBODY else f"changed files of {name}"
+        yield Step(what="python", item=whose, source="the capsule", size=size)
     for pin in locked.unproved:
         yield Step(what="python", item=pin, source="the package index", risk="no hash is known to hold it to")
     for name in locked.builds if trust else ():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from typing import Any
 
+from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..cache import Cache
@@ -18,7 +20,7 @@ from .core import read_core, read_platform
 from .models import Models, read_models
 from .observed import observe
 from .packs import read_packs
-from .python import lock_python, read_distributions
+from .python import lock_python
 from .system import SystemRead, read_system
 from .tree import ReadTree
 
@@ -51,6 +53,7 @@ def snapshot_install(
     ui: Mapping[str, Any] | None = None,
     object_info: Mapping[str, Any] | None = None,
     cache: Cache | None = None,
+    known: str = "",
     report: Report = silent,
 ) -> Snapshot:
     """Read `install` from disk; nothing of it is run or changed.
@@ -59,20 +62,21 @@ def snapshot_install(
         graph, ui: the workflow whose models, inputs and used packs are recorded; without it none are.
         object_info: node definitions of the running ComfyUI; needed for the packs' classes and the models.
         cache: of what was read before; the user's own when not given.
+        known: the text of a `pylock.toml` whose word is taken for what equals it; no package index is asked then.
     """
     used = frozenset(used_classes(graph)) if graph else frozenset()
-    known = cache or Cache()
+    cache = cache or Cache()
     work = Together(report)
     core_read = work.start(lambda tell: _read_core(install, tell))
-    packs_read = work.start(lambda tell: read_packs(install, object_info, used, tell, known))
-    python_read = work.start(lambda tell: lock_python(install, tell))
-    system_read = work.start(lambda tell: _read_system(install, known, tell))
+    packs_read = work.start(lambda tell: read_packs(install, object_info, used, tell, cache))
+    python_read = work.start(lambda tell: lock_python(install, tell, known=known, cache=cache))
+    system_read = work.start(lambda tell: _read_system(install, cache, tell))
     models_read = work.start(lambda tell: _read_models(install, graph, ui or {}, object_info, tell))
     work.wait()
     core, packs = core_read.result(), packs_read.result()
     python, models, system = python_read.result(), models_read.result(), system_read.result()
     inputs: list[InputFile] = []
-    findings, files = list(core.findings), {**core.files, **packs.files}
+    findings, files = list(core.findings), {**core.files, **packs.files, **python.files}
     if graph is not None and object_info is not None:
         found, missing, carried = _read_inputs(install, graph, object_info)
         inputs, findings, files = found, [*findings, *missing], {**files, **carried}
@@ -99,7 +103,8 @@ def _read_core(install: Install, report: Report) -> ReadTree:
 
 
 def _read_system(install: Install, cache: Cache, report: Report) -> SystemRead:
-    versions = {item.name: item.version for item in read_distributions(install)}
+    listed = metadata.distributions(path=[str(folder) for folder in install.site_packages])
+    versions = {str(canonicalize_name(item.metadata["Name"])): item.version for item in listed if item.metadata["Name"]}
     return read_system(install, platform.system().lower(), versions, cache, report)
 
 
