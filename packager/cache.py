@@ -33,7 +33,7 @@ class Cache:
         """The answers that are known for `keys`."""
         wanted = list(keys)
         found: dict[str, str] = {}
-        with self._lock:
+        with self._lock, contextlib.suppress(sqlite3.DatabaseError):  # damaged since it was opened: nothing is known
             for start in range(0, len(wanted), _AT_ONCE):
                 part = wanted[start : start + _AT_ONCE]
                 marks = ",".join("?" * len(part))
@@ -44,7 +44,7 @@ class Cache:
     def put(self, kind: str, answers: Mapping[str, str]) -> None:
         """Keep `answers`, by key. When the disk is full or another process holds the file too long, they are lost."""
         rows = [(kind, key, answer) for key, answer in answers.items()]
-        with self._lock, contextlib.suppress(sqlite3.OperationalError), self._connection:
+        with self._lock, contextlib.suppress(sqlite3.DatabaseError), self._connection:
             self._connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
 
     def all(self, kind: str) -> dict[str, str]:
@@ -78,6 +78,9 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def _connect(path: Path | str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=5, check_same_thread=False)
+    if isinstance(path, Path):
+        with contextlib.suppress(OSError):
+            path.chmod(0o600)  # an answer may hold a user's own changes of a file
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the last answers, never the file
     connection.execute(_TABLE)

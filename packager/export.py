@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from .capsule import SUFFIX, WORKFLOW_NAME, ApiGraph, Capsule, Digests, Finding, Lock, Model, Observed, write_capsule
+from .capsule import SUFFIX, WORKFLOW_NAME, ApiGraph, Capsule, Digests, Finding, Lock, Model, write_capsule
 from .comfy import ComfyClient, Install, live_address, live_install
 from .contract import Contract, build_contract, build_with_notes, choice_key
 from .errors import BadInput, Cancelled
@@ -89,8 +89,9 @@ def make_capsule(
     choices = _model_choices(api, object_info, snapshot.lock.models)
     frontend = frontend_version or str((workflow.get("extra") or {}).get("frontendVersion", ""))
     findings = (*snapshot.lock.findings, *map(_left_out, notes))
+    observed = snapshot.lock.observed.model_copy(update={"frontend": frontend})
     return Capsule(
-        lock=snapshot.lock.model_copy(update={"observed": Observed(frontend=frontend), "findings": findings}),
+        lock=snapshot.lock.model_copy(update={"observed": observed, "findings": findings}),
         pylock=snapshot.pylock,
         workflow=workflow,
         graph=api,
@@ -161,9 +162,19 @@ def export_live(
     return ExportResult(path=path, digests=capsule.digests, lock=capsule.lock, contract=capsule.contract)
 
 
-def snapshot_live(api: ApiGraph | None = None, report: Report = silent) -> Snapshot:
-    """The snapshot of the running ComfyUI from inside it; with a graph, of what that graph uses too."""
-    return snapshot_install(live_install(), graph=api, object_info=_live_object_info(), report=report)
+def snapshot_live(
+    api: ApiGraph | None = None,
+    workflow: Mapping[str, Any] | None = None,
+    report: Report = silent,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Snapshot:
+    """The snapshot of the running ComfyUI from inside it; with a graph, of what that graph uses too.
+
+    Raises:
+        Cancelled: within half a second after `cancelled` says so.
+    """
+    watched = _watched(report, cancelled)
+    return snapshot_install(live_install(), graph=api, ui=workflow, object_info=_live_object_info(), report=watched)
 
 
 def _watched(report: Report, cancelled: Callable[[], bool]) -> Report:
@@ -171,7 +182,7 @@ def _watched(report: Report, cancelled: Callable[[], bool]) -> Report:
 
     def watch(progress: Progress) -> None:
         if cancelled():
-            raise Cancelled("The export was cancelled; nothing was written.")
+            raise Cancelled("Cancelled; nothing was written.")
         report(progress)
 
     return watch

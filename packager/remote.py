@@ -50,12 +50,18 @@ def export_remote(
         return read_capsule(file)
 
 
-def snapshot_remote(address: str, report: Report = silent) -> dict[str, Any]:
+def snapshot_remote(
+    address: str,
+    workflow: Mapping[str, Any] | None = None,
+    api: Mapping[str, Any] | None = None,
+    report: Report = silent,
+) -> dict[str, Any]:
     """The snapshot that the ComfyUI at `address` takes of itself: ``{"lock": …, "pylock": …}``.
 
     Raises: as `export_remote`.
     """
-    task = _finished(address, _ask("POST", address, "/capsule/snapshot", json={}).json()["task"], report)
+    body = {"workflow": workflow, "api": api} if api else {}
+    task = _finished(address, _ask("POST", address, "/capsule/snapshot", json=body).json()["task"], report)
     return dict(task["result"])
 
 

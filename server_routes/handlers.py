@@ -62,12 +62,12 @@ class Handlers:
 
     @guarded("read")
     async def snapshot(self, request: web.Request) -> web.StreamResponse:
-        """``POST /capsule/snapshot`` ``{api?, client_id?}``: start reading the environment; 202 with the task."""
+        """``POST /capsule/snapshot`` ``{workflow?, api?, client_id?}``: start reading; 202 with the task."""
         body = await _json_object(request)
-        api = _optional(body, "api", dict)
+        api, workflow = _optional(body, "api", dict), _optional(body, "workflow", dict)
 
         def work(report: Report, cancelled: Callable[[], bool]) -> tuple[dict[str, Any], Path | None]:
-            return _engine().snapshot_live(api, report).model_dump(mode="json"), None
+            return _engine().snapshot_live(api, workflow, report, cancelled).model_dump(mode="json"), None
 
         return _accepted(self._tasks.start(Task("snapshot", _optional(body, "client_id", str) or ""), work))
 

@@ -23,14 +23,15 @@ from ..materialise import (
     link_or_copy,
     materialise_sources,
     model_sources,
-    pack_folder,
+    pack_place,
     read_pylock,
     uv_lock_offline,
 )
 from ..progress import Progress, Report
+from ..snapshot import packages_of_python
 from .dockerfile import dockerfile, readme
 from .own import copy_own, requirements
-from .plan import EPOCH, OS_PACKAGES, ImagePlan, make_plan
+from .plan import EPOCH, ImagePlan, make_plan
 from .python import carry_python, find_prefix
 
 
@@ -86,10 +87,12 @@ def write_context(
 def _fill(
     capsule: Capsule, plan: ImagePlan, into: Path, report: Report, *, models_from: Sequence[Path], packs: Packs
 ) -> None:
+    packages = set(plan.packages)
     if plan.python == "carried":
         _require_this_platform(capsule)
         prefix = find_prefix(plan.python_version, capsule.lock.platform.implementation)
         carry_python(prefix, plan.python_version, into / "python", report)
+        packages |= packages_of_python(into / "python")
     _sources(capsule, into, report, packs)
     _models(capsule, into / "models", report, models_from)
     report(Progress(phase="image", item="gateway"))
@@ -100,7 +103,7 @@ def _fill(
         "Dockerfile": dockerfile(plan),
         "README.md": readme(plan),
         "os/install.sh": (here / "install-os-packages.sh").read_text(),
-        "os/packages.txt": "\n".join(OS_PACKAGES) + "\n",
+        "os/packages.txt": "\n".join(sorted(packages)) + "\n",
         "build/comfy-capsule": (here / "launcher.sh").read_text(),
         "build/gateway-requirements.txt": requirements("gateway").read_text(),
         "build/uv-requirements.txt": requirements("uv").read_text(),
@@ -136,7 +139,9 @@ def _sources(capsule: Capsule, into: Path, report: Report, packs: Packs) -> None
     target = into / "sources" / "custom_nodes"
     target.mkdir(parents=True)
     for pack in chosen_packs(capsule, packs):
-        made.packs[pack_folder(pack)].rename(target / pack_folder(pack))
+        there = target / pack_place(pack)
+        there.parent.mkdir(exist_ok=True)  # ``.disabled``
+        made.packs[pack_place(pack)].rename(there)
     made.comfyui.rename(into / "sources" / "comfyui")
     shutil.rmtree(staging)
 

@@ -52,7 +52,7 @@ def dockerfile(plan: ImagePlan) -> str:
     """The whole Dockerfile of `plan`."""
     stage = _fill(_CARRIED if plan.python == "carried" else _OF_THE_BASE, _words(plan))
     packs = [
-        _copy(f"/comfyui/custom_nodes/{name}/", f"/comfyui/custom_nodes/{name}/", "--from=packs") for name in plan.packs
+        _copy(f"/comfyui/custom_nodes/{name}", f"/comfyui/custom_nodes/{name}", "--from=packs") for name in plan.packs
     ]
     models = [
         _copy(f"models/{item.sha256}", f"/comfyui/models/{item.folder}/{item.name}", "--chmod=0644")

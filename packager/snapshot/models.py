@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from ..cache import Cache
-from ..capsule import ApiGraph, Finding, Model, git, is_checkout, safe_name, sha256_file
+from ..capsule import ApiGraph, Finding, Model, git, is_checkout, safe_name
 from ..comfy import Install
+from ..digest_cache import sha256_files
 from ..errors import BadInput, CapsuleError
+from ..hashing import printable
 from ..progress import Progress, Report
 from ..workflow import mentions
 from .addresses import Candidate
@@ -50,30 +51,26 @@ def read_models(
         cache: of what is dear to read; the user's own when not given.
         look_up: whether the network is asked which address has each model's bytes, or how.
     """
-    folders = model_folders(install)
-    found, absent = find_models(folders, graph, object_info)
-    findings = [_absence(item) for item in absent]
-    found, refused = _usable(install, found)
-    findings += refused
-    digests = _digests([item.path for item in found], report)
     cache = cache or Cache()
+    found, absent = find_models(model_folders(install), graph, object_info)
+    found, refused = _usable(install, found)
+    hashed = sha256_files([item.path for item in found], report, phase="models", cache=cache)
+    unread = [_unread(item, error) for item in found if (error := hashed[item.path].error) is not None]
+    found = [item for item in found if hashed[item.path].error is None]
+    digests = [hashed[item.path].sha256 for item in found]
     declared = (declared_sources(ui), template_sources(install.site_packages, cache)) if found else ()
     side_files = SideFiles()
     known = [candidates_of(*item, declared, side_files) for item in found]
+    findings = [*map(_absence, absent), *refused, *unread]
     if look_up:
         look_up = look_up if isinstance(look_up, LookUp) else LookUp(cache)
-        known = _looked_up(look_up, [digests[item.path] for item in found], known, report)
+        known = _looked_up(look_up, digests, known, report)
         findings += _unanswered(look_up)
     models = []
-    for item, candidates in zip(found, known, strict=True):
-        sources, others = origins(digests[item.path], candidates)
-        model = Model(
-            folder=item.folder,
-            name=item.name,
-            size=item.path.stat().st_size,
-            sha256=digests[item.path],
-            sources=sources,
-        )
+    for item, sha256, candidates in zip(found, digests, known, strict=True):
+        sources, others = origins(sha256, candidates)
+        size = hashed[item.path].state.size
+        model = Model(folder=item.folder, name=item.name, size=size, sha256=sha256, sources=sources)
         models.append(model)
         findings += [*_doubts(model), *_of_sources(model, others)]
     return Models(models=tuple(models), findings=tuple(findings))
@@ -103,9 +100,7 @@ def _usable(install: Install, found: Iterable[Found]) -> tuple[list[Found], list
         if item.path in own:
             continue
         name = f"{item.folder}/{item.name}"
-        if not os.access(item.path, os.R_OK):
-            findings.append(_absence(Absent("model-unreadable", "", item.name, item.folder)))
-        elif not _carriable(name):
+        if not _carriable(name):
             findings.append(
                 _finding("model-name", item.name, f"The model {name!r} has a name that other systems refuse.")
             )
@@ -139,16 +134,6 @@ def _tracked(install: Install, paths: Iterable[Path]) -> frozenset[Path]:
     return frozenset(install.root / name for name in listed.split("\0") if name)
 
 
-def _digests(paths: Sequence[Path], report: Report) -> dict[Path, str]:
-    """The sha256 of each of `paths`."""
-    digests = {}
-    for done, path in enumerate(paths):
-        report(Progress(phase="models", item=path.name, done=done, total=len(paths)))
-        digests[path] = sha256_file(path)
-    report(Progress(phase="models", done=len(paths), total=len(paths)))
-    return digests
-
-
 def _looked_up(
     look_up: LookUp, digests: Sequence[str], known: Sequence[list[Candidate]], report: Report
 ) -> list[list[Candidate]]:
@@ -174,6 +159,13 @@ def _absence(absent: Absent) -> Finding:
         return _finding(absent.code, absent.name, f"{by} the model {absent.name} by a path of this machine.")
     later = "; its pack may download it when it runs" if absent.offered else ""
     return _finding(absent.code, absent.name, f"{by} the model {absent.name}, which is not in {where}{later}.")
+
+
+def _unread(item: Found, error: CapsuleError) -> Finding:
+    """`error` of the file, without where it lies on this machine."""
+    code = "file-changing" if error.code == "file-changing" else "model-unreadable"
+    message = error.message.replace(printable(item.path), item.name)
+    return Finding(code=code, subject=item.name, message=message, cure=error.cure, blocks=True)
 
 
 def _doubts(model: Model) -> Iterator[Finding]:

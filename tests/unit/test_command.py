@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from comfy_capsule.packager.command import run, without_credentials
+from comfy_capsule.packager.command import run, run_bytes, without_credentials
 from comfy_capsule.packager.errors import CapsuleError
 
 
@@ -37,7 +37,7 @@ def test_a_failure_says_what_the_program_said_without_secrets() -> None:
 
 def test_bytes_and_line_ends_are_kept() -> None:
     code = r"import sys; sys.stdout.buffer.write(b'a\r\n\xff')"
-    assert run([sys.executable, "-c", code], encoding="latin-1").encode("latin-1") == b"a\r\n\xff"
+    assert run_bytes([sys.executable, "-c", code]) == b"a\r\n\xff"
 
 
 def test_what_is_missing_or_too_slow_is_said() -> None:

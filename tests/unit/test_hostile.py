@@ -78,7 +78,7 @@ def test_two_packs_for_one_folder_are_refused_and_a_disabled_twin_is_none() -> N
     with pytest.raises(BadInput) as caught:
         refuse_sources(capsule_of(), (pack, pack))
     assert caught.value.code == "pack-twice"
-    refuse_sources(capsule_of(), (pack, pack.model_copy(update={"enabled": False})))
+    refuse_sources(capsule_of(), (pack, Pack(name="p", enabled=False, kind="git", origin="file:///p", commit="0" * 40)))
 
 
 def test_nothing_is_written_through_a_link_that_a_checkout_brings(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_the_patch_is_the_same_whatever_the_user_set_for_diffs(tmp_path: Path) -
     git("commit", "--quiet", "--allow-empty", "-m", "x")
     git("config", "diff.noprefix", "true")
     (tmp_path / "new").write_text("x\n")
-    assert b"diff --git a/new b/new\n" in read_checkout(tmp_path).patch
+    assert b"diff --git a/new b/new\n" in read_checkout(tmp_path).changes.patch
 
 
 def test_names_in_a_capsule_steer_neither_markup_nor_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,15 +97,6 @@ def test_what_is_no_file_is_said_and_not_waited_for(install: Install, tmp_path: 
     }
 
 
-def test_a_file_that_may_not_be_read_is_a_finding(
-    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "access", lambda *_: False)  # root, who runs the tests, may read everything
-    found = read(install, tmp_path, "a.safetensors")
-    assert found.models == ()
-    assert codes(found) == {"a.safetensors": "model-unreadable"}
-
-
 def test_a_maze_of_links_is_left_soon(tmp_path: Path) -> None:
     install = install_of(tmp_path, ())
     folders = [install.root / f"models/loras/{number}" for number in range(12)]
