@@ -94,7 +94,7 @@ def read_needs(objects: Sequence[Object], install: Install) -> Needs:
         more = [name for name in asked if name not in needed and not tables().is_driver(name)]
         named = not more or _is_named(item, install, texts)
         for name, owners in asked.items():
-            (needed if named or name in needed else optional)[name] |= owners
+            (needed if named else optional)[name] |= owners
         if named:
             seen = reached
     return Needs(
