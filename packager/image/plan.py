@@ -47,6 +47,8 @@ class ImagePlan(BaseModel):
         python: ``carried``, the context's ``python/`` becomes ``/opt/python``; ``base``, the base has that version.
         packs: their folder names under ``custom_nodes``.
         unproved: whether distributions without a hash are installed too (``lock/unproved.txt``).
+        carried: whether wheels come out of the capsule (``lock/wheels/``).
+        overlay: whether files come over the installed ones (``lock/overlay/``).
         prove: whether the build boots ComfyUI, without a network, and compares its node classes.
         digests: capsule, contract and environment, for the labels.
     """
@@ -60,6 +62,8 @@ class ImagePlan(BaseModel):
     packs: tuple[str, ...]
     models: tuple[BakedModel, ...]
     unproved: bool
+    carried: bool = False
+    overlay: bool = False
     prove: bool
     digests: dict[str, str]
 
@@ -112,6 +116,8 @@ def make_plan(
         packs=tuple(sorted(pack_folder(pack) for pack in chosen_packs(capsule, packs))),
         models=tuple(BakedModel(folder=item.folder, name=item.name, sha256=item.sha256) for item in lock.models),
         unproved=bool(locked.unproved),
+        carried=any(wheel.path for item in locked.pylock.packages for wheel in item.wheels or ()),
+        overlay=bool(locked.tool.changed or locked.tool.removed or locked.tool.editables),
         prove=prove,
         digests={"capsule": digests.capsule, "contract": digests.contract, "environment": digests.environment},
     )
