@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
+from ..errors import CapsuleError
 from .git import git, git_names, is_checkout
 
 #: Never part of a tree, unless git tracks them: environments, caches, what a file manager leaves.
@@ -61,7 +62,7 @@ def tree_files(folder: Path, without: Collection[str] = ()) -> list[str]:
 def checkout_files(folder: Path, without: Collection[str] = ()) -> CheckoutFiles:
     """What git knows of the checkout at `folder`. Raises as `tree_files`."""
     committed, gitlinks = {}, []
-    for entry in git_names(git(folder, "ls-tree", "-r", "-z", "--full-tree", "HEAD")):
+    for entry in _committed(folder):
         facts, _, name = entry.partition("\t")
         mode, _, blob = facts.split()
         if _top(name) in without:
@@ -82,6 +83,16 @@ def checkout_files(folder: Path, without: Collection[str] = ()) -> CheckoutFiles
         local=frozenset(name for name in local if _top(name) not in without and not _is_left_out(name)),
         nested=tuple(sorted(name for name in nested if _top(name) not in without)),
     )
+
+
+def _committed(folder: Path) -> list[str]:
+    try:
+        return git_names(git(folder, "ls-tree", "-r", "-z", "--full-tree", "HEAD"))
+    except CapsuleError:
+        git(folder, "symbolic-ref", "--quiet", "HEAD")  # not so in a checkout that is damaged
+        if git(folder, "for-each-ref", "--count=1"):
+            raise
+        return []  # nothing was committed yet
 
 
 def beyond_links(folder: Path, files: CheckoutFiles) -> frozenset[str]:

@@ -86,6 +86,8 @@ def test_what_was_changed_added_and_removed_comes_back(folder: Path, tmp_path: P
     assert (back / "mine.pth").read_text() == "# mine\n"
     again = lock_python(as_install(tmp_path / "back"), silent, known=said.text, cache=cache)
     assert again.text == said.text
+    assert not list(back.glob("*.dist-info/uv_cache.json")), "it holds the time"
+    assert "uv_cache" not in (back / "alpha-1.0.dist-info/RECORD").read_text()
 
 
 def test_the_environment_is_another_when_a_file_is(folder: Path, cache: Cache) -> None:
