@@ -14,6 +14,7 @@ from .capsule import SUFFIX, WORKFLOW_NAME, ApiGraph, Capsule, Digests, Finding,
 from .comfy import ComfyClient, Install, live_address, live_install
 from .contract import Contract, build_contract, build_with_notes, choice_key
 from .errors import BadInput, Cancelled
+from .hiding import without_secrets
 from .progress import Progress, Report, silent
 from .snapshot import Snapshot, slashed, snapshot_install
 from .workflow import check_api_graph, file_choices, frozen_signatures, missing_classes, used_classes
@@ -80,7 +81,7 @@ def make_capsule(
     choices = _model_choices(api, object_info, snapshot.lock.models)
     frontend = frontend_version or str((workflow.get("extra") or {}).get("frontendVersion", ""))
     findings = (*snapshot.lock.findings, *map(_left_out, notes))
-    return Capsule(
+    capsule = Capsule(
         lock=snapshot.lock.model_copy(update={"observed": Observed(frontend=frontend), "findings": findings}),
         pylock=snapshot.pylock,
         workflow=workflow,
@@ -89,6 +90,7 @@ def make_capsule(
         object_info=frozen_signatures(object_info, used_classes(api)),
         files=snapshot.files,
     )
+    return without_secrets(capsule)
 
 
 def _left_out(note: str) -> Finding:
