@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .capsule import Capsule, Finding, InputFile, Lock, sha256_bytes
+from .capsule import ApiGraph, Capsule, Finding, InputFile, Lock, sha256_bytes
 from .contract import Contract
 from .secrets import SECRET_PREFIX, Vault, collect_named, find_tokens, placeholder, rewrite_texts, secret_names
 
@@ -34,6 +34,15 @@ def without_secrets(capsule: Capsule) -> Capsule:
         return capsule if hidden.files == capsule.files and hidden.graph == capsule.graph else hidden
     findings = sorted({*hidden.lock.findings, *found}, key=lambda each: (not each.blocks, each.code, each.subject))
     return dataclasses.replace(hidden, lock=hidden.lock.model_copy(update={"findings": tuple(findings)}))
+
+
+def graphs_without_secrets(
+    workflow: Mapping[str, Any], graph: ApiGraph, object_info: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], ApiGraph]:
+    """The editor graph and the API graph alone, with their secrets replaced."""
+    vault = Vault(secret_names([graph, workflow]))
+    collect_named([graph, workflow], vault, "the workflow", object_info)
+    return vault.hide_all(workflow, "the workflow"), vault.hide_all(graph, "the API graph")
 
 
 def _hidden(capsule: Capsule, vault: Vault) -> Capsule:
@@ -62,13 +71,12 @@ def _workflow(workflow: Mapping[str, Any], vault: Vault) -> dict[str, Any]:
     """The editor graph; a place in a node is told by the node."""
 
     def graph(held: Mapping[str, Any]) -> dict[str, Any]:
-        rest = {key: value for key, value in held.items() if key not in ("nodes", "definitions")}
-        done = vault.hide_all(rest, "the workflow")
-        for key in ("nodes", "definitions"):
-            if isinstance(held.get(key), list):
-                done[key] = [vault.hide_all(each, _editor_node(each)) for each in held[key]]
-            elif key in held:
-                done[key] = definitions(held[key])
+        done: dict[str, Any] = {}
+        if isinstance(held.get("nodes"), list):
+            done["nodes"] = [vault.hide_all(each, _editor_node(each)) for each in held["nodes"]]
+        if "definitions" in held:
+            done["definitions"] = definitions(held["definitions"])
+        done |= vault.hide_all({key: value for key, value in held.items() if key not in done}, "the workflow")
         return {key: done[key] for key in [*held, *done] if key in done}  # in the editor's order
 
     def definitions(held: Any) -> Any:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import tomlkit
 from packaging.pylock import PackageSdist, PackageWheel, Pylock
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict
 
-from ..command import run
+from ..command import run, without_credentials
 from ..errors import CapsuleError
 from ..uv import find_uv
 
 # In uv's own words; any of them means that no answer is to be had, for this or any other name.
 _UNREACHABLE = ("Failed to fetch", "error sending request", "dns error", "Connection refused", "network connectivity")
+
+
+_File = TypeVar("_File", PackageWheel, PackageSdist)
 
 
 class Offers(BaseModel):
@@ -67,6 +72,11 @@ def _compile(pins: Sequence[str], python: Path) -> str:
 
 def _read(text: str) -> Offers:
     lock = Pylock.from_dict(tomlkit.parse(text).unwrap())
-    wheels = {canonicalize_name(item.name): tuple(item.wheels or ()) for item in lock.packages}
-    sdists = {canonicalize_name(item.name): item.sdist for item in lock.packages if item.sdist is not None}
+    wheels = {canonicalize_name(item.name): tuple(map(_public, item.wheels or ())) for item in lock.packages}
+    sdists = {canonicalize_name(item.name): _public(item.sdist) for item in lock.packages if item.sdist is not None}
     return Offers(wheels=wheels, sdists=sdists)
+
+
+def _public(file: _File) -> _File:
+    """A private index's files have the user's password or token in their addresses."""
+    return file if file.url is None else replace(file, url=without_credentials(file.url))
