@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import re
+from collections.abc import Iterable
 
 from .shapes import find_shapes
 
@@ -22,6 +23,14 @@ _PATHS = ("*.aws/credentials", "*.ssh/*", "*.gnupg/*", "*.docker/config.json", "
 #: By their content: the ending promises nothing.
 _CONFIGURATIONS = (".npmrc", ".yarnrc", ".yarnrc.yml", "pip.conf", "pip.ini", "*.json", "*.yaml", "*.yml", "*.toml",
                    "*.ini", "*.cfg", "*.conf", "*.properties", "*.txt")  # fmt: skip
+
+
+def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
+    """One expression for all `patterns` of `fnmatch`: a tree may have a hundred thousand names."""
+    return re.compile("|".join(fnmatch.translate(pattern) for pattern in patterns))
+
+
+_NAMED, _PLACED, _CONFIGURED = _any_of(_NAMES), _any_of(_PATHS), _any_of((*_CONFIGURATIONS, *_NAMES))
 _EXAMPLES = re.compile(r"(?i)(?:^|[._-])(?:example|examples|sample|template|dist|defaults?)(?:[._-]|$)")
 _PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z]{1,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----")
 _NPM_TOKEN = re.compile(rb"(?m)_(?:authToken|auth|password)\s*=\s*(?!\$)\S{6}")
@@ -40,12 +49,9 @@ def is_secret_file(name: str, head: bytes) -> bool:
     base, lower = name.rpartition("/")[2].lower(), name.lower()
     if _PRIVATE_KEY.search(head[:_LIMIT]) and not base.endswith((".py", ".md", ".rst", ".js", ".ts")):
         return True
-    if not _EXAMPLES.search(base):
-        if any(fnmatch.fnmatchcase(base, pattern) for pattern in _NAMES):
-            return True
-        if any(fnmatch.fnmatchcase(lower, pattern) for pattern in _PATHS):
-            return True
-    if not any(fnmatch.fnmatchcase(base, pattern) for pattern in (*_CONFIGURATIONS, *_NAMES)):
+    if not _EXAMPLES.search(base) and (_NAMED.match(base) or _PLACED.match(lower)):
+        return True
+    if not head or not _CONFIGURED.match(base):
         return False
     return _NPM_TOKEN.search(head[:_LIMIT]) is not None if base == ".npmrc" else _holds_token(base, head[:_LIMIT])
 

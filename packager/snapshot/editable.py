@@ -169,7 +169,7 @@ def _tree(root: Path) -> list[str]:
     try:
         files = tree_files(root)
     except CapsuleError:  # git cannot read it
-        files = plain_files(root)
+        files = plain_files(root)[0]
     return sorted({*files, *_ignored_modules(root)})
 
 
