@@ -289,8 +289,9 @@ def _find_strays(check: _Check, infos: Sequence[Info]) -> None:
             continue
         parents = map(str, PurePosixPath(name).parents)
         owner = next((folders[folder] for folder in parents if folder in folders), NOBODY)
-        fit = file.regular and not file.link and not _is_secret(name)
-        (check.added if fit else check.odd).setdefault(owner, []).append(SITE + name)
+        said = name.encode("utf-8", "replace").decode()
+        fit = file.regular and not file.link and not _is_secret(name) and said == name
+        (check.added if fit else check.odd).setdefault(owner, []).append(SITE + said)
 
 
 def _is_secret(name: str) -> bool:

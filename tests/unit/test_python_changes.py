@@ -162,12 +162,14 @@ def test_links_sockets_and_secrets_are_named_and_not_carried(folder: Path, tmp_p
     (site / "gone.py").symlink_to(tmp_path / "nowhere")
     (site / "whole").symlink_to(tmp_path)
     os.mkfifo(site / "alpha/pipe")
+    Path(os.fsdecode(os.fsencode(site) + b"/odd\xff.py")).write_text("")
+    (site / "two\nlines.py").write_text("")
     said = locked(folder, cache)
     found = codes(said)
     assert {"alpha", "site-packages"} == {subject for code, subject in found if code == "python-files-not-carried"}
     for name in ("alpha/more.py", "alpha/.env", "alpha/pipe"):
         assert name in found["python-files-not-carried", "alpha"]
-    for name in ("beta_link.py", "gone.py", "whole"):
+    for name in ("beta_link.py", "gone.py", "odd?.py", "two?lines.py", "whole"):
         assert name in found["python-files-not-carried", "site-packages"]
     assert not any(b"planted" in data for name, data in said.files.items() if name.startswith("python/files/"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from comfy_capsule.packager.capsule import sha256_file
 from comfy_capsule.packager.materialise import read_pylock, site_packages
 from comfy_capsule.packager.progress import silent
 from comfy_capsule.packager.snapshot import PythonLock, lock_python
+from comfy_capsule.packager.snapshot.pylocktext import pylock_text
 
 NOWHERE = "http://127.0.0.1:9/simple"
 
@@ -217,3 +219,21 @@ def test_what_was_installed_from_elsewhere_says_from_where(tmp_path: Path, index
     assert codes(found) == {("local-distribution", "moved", True)}
     assert read_pylock(found.text).unproved == ("moved==1.0",)
     assert index.asked == []
+
+
+def test_the_text_of_a_lock_says_what_it_was_given() -> None:
+    odd = 'a "quoted" \\ back\tslash \x7f é 🎨 \n line'
+    said = {
+        "lock-version": "1.0",
+        "environments": ["a", odd],
+        "packages": [{"name": "x", "wheels": [{"url": odd, "size": 1, "hashes": {"sha256": "0"}}, {"url": "b"}]}],
+        "tool": {
+            "comfy-capsule": {
+                "unproved": [],
+                "records": {"x": "1"},
+                "changed": {"-": [{"path": odd, "executable": True}]},
+            }
+        },
+    }
+    assert tomllib.loads(pylock_text(said, "comment")) == said
+    assert tomllib.loads(pylock_text({"packages": []}, "comment")) == {"packages": []}
