@@ -161,6 +161,9 @@ def _owners(check: _Check) -> list[Info]:
         if top.startswith("~"):
             reason = f"left {top} behind when it was changed or removed."
             check.broken.append(Broken(name=top, reason=reason))
+        elif top.endswith((".egg-info", ".egg-link")):
+            reason = f"was installed without a list of its files ({top}); they count as files of no distribution."
+            check.broken.append(Broken(name=canonicalize_name(top.rpartition(".")[0]), reason=reason))
         elif top.endswith(".dist-info") and is_folder:
             info = _read(check, top)
             if info is not None:
