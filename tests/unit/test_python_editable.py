@@ -18,7 +18,6 @@ from comfy_capsule.packager.materialise import install_python, lay_over, read_py
 from comfy_capsule.packager.progress import silent
 from comfy_capsule.packager.restore.compare import python_rows
 from comfy_capsule.packager.snapshot import PythonLock, lock_python
-from comfy_capsule.packager.uv import find_uv
 
 SRC = """\
 [project]
@@ -29,20 +28,6 @@ my-thing = "my_thing:main"
 [build-system]
 requires = ["uv_build"]
 build-backend = "uv_build"
-"""
-# setuptools maps the module to a folder of another name with a finder of its own.
-MAPPED = """\
-[project]
-name = "my-thing"
-version = "1.5"
-[project.scripts]
-my-thing = "my_thing:main"
-[build-system]
-requires = ["setuptools"]
-build-backend = "setuptools.build_meta"
-[tool.setuptools]
-package-dir = { my_thing = "." }
-packages = ["my_thing"]
 """
 CODE = "from pathlib import Path\ndef main():\n    print((Path(__file__).parent / 'words.txt').read_text())\n"
 
@@ -83,27 +68,15 @@ def restored(said: PythonLock, into: Path) -> Path:
     return into
 
 
-@pytest.mark.parametrize(
-    ("tool", "project", "folder"),
-    [("uv", SRC, "src/my_thing"), ("uv", MAPPED, "."), ("pip", MAPPED, ".")],
-    ids=["path", "uv-finder", "pip-finder"],
-)
-def test_an_editable_comes_back_and_imports_from_its_tree(
-    tool: str, project: str, folder: str, tmp_path: Path, cache: Cache
-) -> None:
-    root = source(tmp_path, project, folder)
+def test_an_editable_comes_back_and_imports_from_its_tree(tmp_path: Path, cache: Cache) -> None:
+    root = source(tmp_path, SRC, "src/my_thing")
     made = venv(tmp_path / "v")
-    if project == MAPPED:
-        install("uv", made, ["setuptools>=70"])
-        install(tool, made, ["-e", str(root)], "--no-build-isolation")
-        subprocess.run([find_uv(), "pip", "uninstall", "-q", "--python", made, "setuptools"], check=True)
-    else:
-        install(tool, made, ["-e", str(root)])
+    install("uv", made, ["-e", str(root)])
     said = only_editable(made, cache)
     (tree,) = read_pylock(said.text).tool.editables
     with tarfile.open(fileobj=io.BytesIO(said.files[tree.tree])) as archive:
         names = archive.getnames()
-    assert {"pyproject.toml", Path(folder, "built.so").as_posix()} <= set(names)
+    assert {"pyproject.toml", "src/my_thing/built.so"} <= set(names)
     assert not any(".env" in name or "big" in name or ".git/" in name for name in names)
     assert str(tmp_path) not in said.text
     root.rename(tmp_path / "gone")
