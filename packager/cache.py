@@ -89,7 +89,7 @@ def _connect(path: Path | str) -> sqlite3.Connection:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """SQLite does not wait for its timeout when several change a new file to this at once: it is locked, and says so."""
+    """SQLite does not wait for its timeout when several do this to a new file at once: it says that it is locked."""
     for attempt in range(100):
         try:
             connection.execute("PRAGMA journal_mode = WAL")
