@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from .capsule import SUFFIX, WORKFLOW_NAME, ApiGraph, Capsule, Digests, Finding, Lock, Model, write_capsule
+from .capsule import SUFFIX, WORKFLOW_NAME, ApiGraph, Capsule, Digests, Finding, Lock, write_capsule
 from .comfy import ComfyClient, Install, live_address, live_install
 from .contract import Contract, build_contract, build_with_notes, choice_key
 from .errors import BadInput, Cancelled
 from .progress import Progress, Report, silent
-from .snapshot import Snapshot, slashed, snapshot_install
-from .workflow import check_api_graph, file_choices, frozen_signatures, missing_classes, used_classes
+from .snapshot import Snapshot, model_choices, snapshot_install
+from .workflow import check_api_graph, frozen_signatures, missing_classes, used_classes
 
 
 class ExportResult(BaseModel):
@@ -86,7 +86,8 @@ def make_capsule(
         look_up=look_up,
         report=report,
     )
-    choices = _model_choices(api, object_info, snapshot.lock.models)
+    allowed = model_choices(api, object_info, snapshot.lock.models)
+    choices = {choice_key(*place): names for place, names in allowed.items()}
     frontend = frontend_version or str((workflow.get("extra") or {}).get("frontendVersion", ""))
     findings = (*snapshot.lock.findings, *map(_left_out, notes))
     observed = snapshot.lock.observed.model_copy(update={"frontend": frontend})
@@ -108,21 +109,6 @@ def _left_out(note: str) -> Finding:
         message=note,
         cure="Choose the widget again in ComfyUI's app builder, or mark it as an API input.",
     )
-
-
-def _model_choices(
-    api: ApiGraph, object_info: Mapping[str, Any], models: Iterable[Model]
-) -> dict[str, tuple[str, ...]]:
-    """For each choice of the graph that is one of `models`: the models of that folder which the capsule holds."""
-    folders = {model.name: model.folder for model in models}
-    names: dict[str, list[str]] = {}
-    for model in models:
-        names.setdefault(model.folder, []).append(model.name)
-    return {
-        choice_key(choice.node, choice.input): tuple(names[folders[slashed(choice.value)]])
-        for choice in file_choices(api, object_info)
-        if isinstance(choice.value, str) and slashed(choice.value) in folders
-    }
 
 
 def export_live(

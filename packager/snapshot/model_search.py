@@ -200,7 +200,7 @@ class ModelSearch:
                     yield Found(folder.name, name, path)
                     yield Absent("model-by-path", mention.node, str(path), folder.name)
                     return
-        if path.is_file():
+        if os.path.isfile(path):
             yield Absent("model-by-path", mention.node, str(path), "")
 
     def _files(self, folders: Sequence[ModelFolder], name: str) -> Iterator[Found]:
