@@ -110,7 +110,7 @@ def _named(install: Install, root: Path, graph: ApiGraph, object_info: Mapping[s
         name = slashed(mention.text.strip())
         if looks_like_model(name) or len(name) > _LONGEST or not name.isprintable():
             continue
-        if mention.kind == "choice":
+        if mention.kind == "choice" and mention.options:
             key = (mention.class_type, mention.input)
             if key not in listings:
                 listings[key] = _is_listing(root, mention.options)
@@ -118,6 +118,8 @@ def _named(install: Install, root: Path, graph: ApiGraph, object_info: Mapping[s
                 yield name, False
         elif os.path.splitext(name)[1]:
             yield from _by_text(install, root, name)
+        elif mention.kind == "choice" and is_relative(name) and os.path.isdir(root / name):
+            yield name, False  # its list is empty, for the ComfyUI that was asked has an input folder of its own
 
 
 def _is_listing(root: Path, options: Iterable[Any]) -> bool:
