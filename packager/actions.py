@@ -136,6 +136,7 @@ def summary(capsule: Capsule) -> dict[str, Any]:
         "contract": capsule.contract.model_dump(mode="json"),
         "lock": capsule.lock.model_dump(mode="json"),
         "distributions": count_distributions(capsule.pylock),
+        "secrets": list(capsule.secrets),
     }
 
 

@@ -14,6 +14,7 @@ from .capsule import SUFFIX, WORKFLOW_NAME, ApiGraph, Capsule, Digests, Finding,
 from .comfy import ComfyClient, Install, live_address, live_install
 from .contract import Contract, build_contract, build_with_notes, choice_key
 from .errors import BadInput, Cancelled
+from .hiding import graphs_without_secrets, without_secrets
 from .progress import Progress, Report, silent
 from .snapshot import Snapshot, model_choices, snapshot_install
 from .workflow import check_api_graph, frozen_signatures, missing_classes, used_classes
@@ -74,7 +75,7 @@ def make_capsule(
     report(Progress(phase="contract", total=1))
     check_api_graph(api)
     missing_classes(api, object_info)
-    notes = build_with_notes(name, workflow, api, object_info).notes  # refuses bad marks before the slow part
+    notes = _notes(name, workflow, api, object_info)  # refuses bad marks before the slow part
     report(Progress(phase="contract", done=1, total=1))
     snapshot = snapshot_install(
         install,
@@ -91,7 +92,7 @@ def make_capsule(
     frontend = frontend_version or str((workflow.get("extra") or {}).get("frontendVersion", ""))
     findings = (*snapshot.lock.findings, *map(_left_out, notes))
     observed = snapshot.lock.observed.model_copy(update={"frontend": frontend})
-    return Capsule(
+    capsule = Capsule(
         lock=snapshot.lock.model_copy(update={"observed": observed, "findings": findings}),
         pylock=snapshot.pylock,
         workflow=workflow,
@@ -100,6 +101,16 @@ def make_capsule(
         object_info=frozen_signatures(object_info, used_classes(api)),
         files=snapshot.files,
     )
+    return without_secrets(capsule)
+
+
+def _notes(name: str, workflow: Mapping[str, Any], api: ApiGraph, object_info: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the contract leaves out. A refusal quotes the graph, so it is made again of one without secrets."""
+    try:
+        return build_with_notes(name, workflow, api, object_info).notes
+    except BadInput as refused:
+        build_with_notes(name, *graphs_without_secrets(workflow, api, object_info), object_info)
+        raise BadInput(refused.code, "A mark does not fit a secret value.", refused.cure) from None
 
 
 def _left_out(note: str) -> Finding:

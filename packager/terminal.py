@@ -149,6 +149,8 @@ def show_capsule(capsule: Capsule, distributions: int) -> None:
         say(f"takes     {item.name}: {item.type}, {need}")
     for output in capsule.contract.outputs:
         say(f"gives     {output.name}: {output.type}")
+    if capsule.secrets:
+        say(f"secrets   {', '.join(capsule.secrets)}, to be given where it runs")
     show_lock(capsule.lock, distributions)
 
 

@@ -294,7 +294,7 @@ KINDS: list[tuple[Callable[[Path, Path], None], set[str]]] = [
     (link_for_folder, {"no-origin", "local-changes"}),
     (worktree, {"no-origin", "local-changes"}),
     (odd_names, {"no-origin", "local-changes"}),
-    (plain, set()),
+    (plain, {"secret-file-left-out"}),
     (registry, set()),
     (without_commit, {"git-unreadable"}),
     (corrupt, {"git-unreadable"}),

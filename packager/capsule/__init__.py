@@ -10,7 +10,6 @@ from .files import (
     CheckoutFiles,
     beyond_links,
     checkout_files,
-    is_secret,
     plain_files,
     tree_files,
 )
@@ -87,7 +86,6 @@ __all__ = [
     "git",
     "git_names",
     "is_checkout",
-    "is_secret",
     "lock_toml",
     "plain_files",
     "read_capsule",

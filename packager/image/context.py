@@ -24,12 +24,11 @@ from ..materialise import (
     materialise_sources,
     model_sources,
     pack_place,
-    read_pylock,
-    uv_lock_offline,
 )
 from ..progress import Progress, Report
 from ..snapshot import packages_of_python
 from .dockerfile import dockerfile, readme
+from .lock import write_lock
 from .own import copy_own, requirements
 from .plan import EPOCH, ImagePlan, make_plan
 from .python import carry_python, find_prefix
@@ -98,7 +97,7 @@ def _fill(
     report(Progress(phase="image", item="gateway"))
     copy_own(into / "gateway")
     here = Path(__file__).parent
-    locked = read_pylock(capsule.pylock)
+    write_lock(capsule, plan, into / "lock")
     texts = {
         "Dockerfile": dockerfile(plan),
         "README.md": readme(plan),
@@ -107,10 +106,7 @@ def _fill(
         "build/comfy-capsule": (here / "launcher.sh").read_text(),
         "build/gateway-requirements.txt": requirements("gateway").read_text(),
         "build/uv-requirements.txt": requirements("uv").read_text(),
-        "lock/pylock.toml": uv_lock_offline(locked).text,
     }
-    if locked.unproved:
-        texts["lock/unproved.txt"] = "\n".join(sorted(locked.unproved)) + "\n"
     if plan.prove:
         # Not the capsule itself: a changed value in the graph must not make the build boot ComfyUI again.
         texts["proof/object_info.json"] = json.dumps(json.loads(canonical_json(capsule.object_info)), indent=1)

@@ -48,6 +48,8 @@ class ImagePlan(BaseModel):
         packs: their places under ``custom_nodes``; those of folders end with ``/``.
         packages: Debian packages that the base has or gets; a carried Python's own come on top of them.
         unproved: whether distributions without a hash are installed too (``lock/unproved.txt``).
+        carried: whether wheels come out of the capsule (``lock/wheels/``).
+        overlay: whether files come over the installed ones (``lock/overlay/``).
         prove: whether the build boots ComfyUI, without a network, and compares its node classes.
         digests: capsule, contract and environment, for the labels.
     """
@@ -62,6 +64,8 @@ class ImagePlan(BaseModel):
     packs: tuple[str, ...]
     models: tuple[BakedModel, ...]
     unproved: bool
+    carried: bool = False
+    overlay: bool = False
     prove: bool
     digests: dict[str, str]
 
@@ -115,6 +119,8 @@ def make_plan(
         packages=_packages(lock.system),
         models=tuple(BakedModel(folder=item.folder, name=item.name, sha256=item.sha256) for item in lock.models),
         unproved=bool(locked.unproved),
+        carried=any(wheel.path for item in locked.pylock.packages for wheel in item.wheels or ()),
+        overlay=bool(locked.tool.changed or locked.tool.removed or locked.tool.editables),
         prove=prove,
         digests={"capsule": digests.capsule, "contract": digests.contract, "environment": digests.environment},
     )

@@ -3,10 +3,10 @@
 from .checkout import remove_tree
 from .interface import ModelSource, PythonSource, Sink
 from .interpreters import PYTHON_SOURCES, InstalledPython, ManagedPython, RunningPython, find_python
-from .local_wheels import gather_wheels
+from .local_wheels import LOCAL_WHEELS, gather_wheels
 from .model_store import ModelStore, link_or_copy
 from .models import model_sources, place_inputs, place_models
-from .overlay import glob_safe, lay_over, removed_names
+from .overlay import lay_over, removed_names
 from .paths import place
 from .pylock import LockedPython, read_pylock
 from .python import (
@@ -21,6 +21,7 @@ from .sources import Packs, Sources, chosen_packs, materialise_sources, pack_pla
 from .uvlock import OWN_INDEX, uv_lock_offline
 
 __all__ = [
+    "LOCAL_WHEELS",
     "OWN_INDEX",
     "PYTHON_SOURCES",
     "InstalledPython",
@@ -36,7 +37,6 @@ __all__ = [
     "chosen_packs",
     "find_python",
     "gather_wheels",
-    "glob_safe",
     "install_python",
     "installed_versions",
     "lay_over",

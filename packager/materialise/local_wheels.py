@@ -1,7 +1,7 @@
 """Wheels that are at hand, out of the capsule or a folder: installed by uv without an index, each held to its hash.
 
-uv installs a wheel that a lock names by path with a ``uv_cache.json`` that holds the time, and a ``direct_url.json``
-with that path. Looked up in a folder of wheels (``--find-links``) it leaves neither.
+uv installs a wheel that a lock names by path with a ``direct_url.json`` that holds that path; looked up in a folder of
+wheels (``--find-links``) it leaves none. A ``uv_cache.json`` with the time it leaves either way, which goes afterwards.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from ..errors import BadInput
 from .model_store import link_or_copy
 from .pylock import LockedPython
 
+#: What ``uv pip install`` is told for them, apart from the folder and the file of requirements.
+LOCAL_WHEELS = ("--no-index", "--no-deps", "--no-build", "--no-config", "--require-hashes", "--no-cache")
+
 
 class LocalWheels(BaseModel):
     """The names of the distributions whose wheel is at hand, and the requirements that name and hold them."""
@@ -25,11 +28,6 @@ class LocalWheels(BaseModel):
 
     names: frozenset[str]
     requirements: str
-
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        """What ``uv pip install`` is told, apart from the folder and the file of requirements."""
-        return ("--no-index", "--no-deps", "--no-build", "--no-config", "--require-hashes", "--no-cache")
 
 
 def gather_wheels(
@@ -52,6 +50,15 @@ def gather_wheels(
         if name:
             lines[str(item.name)] = f"{item.name}=={item.version} --hash=sha256:{name}\n"
     return LocalWheels(names=frozenset(lines), requirements="".join(lines[name] for name in sorted(lines)))
+
+
+def forget_times(site: Path) -> None:
+    """Take uv's notes about local wheels out of the distributions in `site`, and out of their RECORDs."""
+    for notes in site.glob("*.dist-info/uv_cache.json"):
+        record = notes.with_name("RECORD")
+        lines = record.read_bytes().splitlines(keepends=True) if record.is_file() else []
+        record.write_bytes(b"".join(line for line in lines if b"/uv_cache.json," not in line))
+        notes.unlink()
 
 
 def _gather(item: Package, files: Mapping[str, bytes], at_hand: Mapping[str, Path], into: Path) -> str:

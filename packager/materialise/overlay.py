@@ -59,11 +59,11 @@ def in_prefix(where: str, site: str, scripts: str) -> str:
 
 
 def _forget_byte_code(path: Path) -> None:
-    for compiled in path.parent.glob(f"__pycache__/{glob_safe(path.stem)}.*.pyc"):
+    for compiled in path.parent.glob(f"__pycache__/{_glob_safe(path.stem)}.*.pyc"):
         compiled.unlink()
 
 
-def glob_safe(name: str) -> str:
+def _glob_safe(name: str) -> str:
     """`name` as a pattern that matches nothing else."""
     return re.sub(r"([*?[])", r"[\1]", name)
 

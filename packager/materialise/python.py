@@ -20,7 +20,7 @@ from ..progress import Progress, Report
 from ..uv import find_uv
 from .interface import PythonSource
 from .interpreters import PYTHON_SOURCES, find_python
-from .local_wheels import LocalWheels, gather_wheels
+from .local_wheels import LOCAL_WHEELS, LocalWheels, forget_times, gather_wheels
 from .overlay import lay_over, take_away
 from .pylock import LockedPython, read_pylock
 from .uvlock import uv_lock
@@ -73,6 +73,7 @@ def install_python(
                 _install_rest(rest, base, venv, Path(scratch), report, trust=trust)
             if at_hand.names:
                 _install_local(at_hand, venv, Path(scratch), report, len(wanted))
+                forget_times(site_packages(venv))
         except CapsuleError as error:
             raise _failed(error) from error
     _compare(wanted, venv)
@@ -140,7 +141,7 @@ def _install_rest(locked: LockedPython, base: Path, venv: Path, scratch: Path, r
 def _install_local(at_hand: LocalWheels, venv: Path, scratch: Path, report: Report, total: int) -> None:
     file = scratch / "wheels.txt"
     file.write_text(at_hand.requirements)
-    words: list[str | Path] = ["install", *at_hand.arguments, "--offline", "--link-mode", "copy"]
+    words: list[str | Path] = ["install", *LOCAL_WHEELS, "--offline", "--link-mode", "copy"]
     _uv_pip([*words, "--find-links", scratch / "wheels", "-r", file], venv, report, total)
 
 

@@ -161,6 +161,9 @@ def _owners(check: _Check) -> list[Info]:
         if top.startswith("~"):
             reason = f"left {top} behind when it was changed or removed."
             check.broken.append(Broken(name=top, reason=reason))
+        elif top.endswith((".egg-info", ".egg-link")):
+            reason = f"was installed without a list of its files ({top}); they count as files of no distribution."
+            check.broken.append(Broken(name=canonicalize_name(top.rpartition(".")[0]), reason=reason))
         elif top.endswith(".dist-info") and is_folder:
             info = _read(check, top)
             if info is not None:
@@ -289,8 +292,9 @@ def _find_strays(check: _Check, infos: Sequence[Info]) -> None:
             continue
         parents = map(str, PurePosixPath(name).parents)
         owner = next((folders[folder] for folder in parents if folder in folders), NOBODY)
-        fit = file.regular and not file.link and not _is_secret(name)
-        (check.added if fit else check.odd).setdefault(owner, []).append(SITE + name)
+        said = name.encode("utf-8", "replace").decode()
+        fit = file.regular and not file.link and not _is_secret(name) and said == name
+        (check.added if fit else check.odd).setdefault(owner, []).append(SITE + said)
 
 
 def _is_secret(name: str) -> bool:

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ..capsule import LEFT_OUT, Editable, sha256_bytes, tree_files
+from ..capsule import LEFT_OUT, Editable, plain_files, sha256_bytes, tree_files
+from ..errors import CapsuleError
 from .check import own_lines
 from .contents import Distribution, Places
 from .record import SITE
@@ -165,7 +166,11 @@ def _stays(link: str, name: str) -> bool:
 
 
 def _tree(root: Path) -> list[str]:
-    return sorted({*tree_files(root), *_ignored_modules(root)})
+    try:
+        files = tree_files(root)
+    except CapsuleError:  # git cannot read it
+        files = plain_files(root)[0]
+    return sorted({*files, *_ignored_modules(root)})
 
 
 def _ignored_modules(root: Path) -> Iterator[str]:

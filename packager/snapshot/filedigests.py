@@ -19,6 +19,7 @@ _KIND = "sha256-installed"
 def sha256_files(files: Mapping[str, Status], cache: Cache) -> dict[str, str]:
     """``{path: sha256}`` (hex) of regular `files`; empty for one that cannot be read."""
     keys = {path: "|".join(map(str, (*status, path))) for path, status in files.items()}
+    keys = {path: key.encode("utf-8", "backslashreplace").decode() for path, key in keys.items()}
     known = cache.get(_KIND, keys.values())
     found = {path: known[key] for path, key in keys.items() if key in known}
     wanted = [path for path in files if path not in found]

@@ -20,7 +20,7 @@ from .elf import MACHINES, Elf, read_elf
 from .sonames import tables
 from .walk import Found, in_packs, in_site_packages, travelling
 
-_SHARED_NAME = re.compile(r"\.so(\.[0-9.]+)?$")
+_SHARED_NAME = re.compile(r"\.so(\.[0-9][\w.]*)?$")  # OpenSSL's ends in a letter: libssl.so.1.1.1k
 _TAG = re.compile(r"\.(cpython-(\d+)t?|pypy\d+)[-.]")
 _MOST_TEXTS = 2000  # Python files looked through for the name of one library
 
@@ -94,7 +94,7 @@ def read_needs(objects: Sequence[Object], install: Install) -> Needs:
         more = [name for name in asked if name not in needed and not tables().is_driver(name)]
         named = not more or _is_named(item, install, texts)
         for name, owners in asked.items():
-            (needed if named or name in needed else optional)[name] |= owners
+            (needed if named else optional)[name] |= owners
         if named:
             seen = reached
     return Needs(

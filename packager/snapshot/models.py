@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from ..cache import Cache
-from ..capsule import ApiGraph, Finding, Model, git, is_checkout, safe_name
+from ..capsule import ApiGraph, Finding, Model, git, git_names, is_checkout, safe_name
 from ..comfy import Install
 from ..digest_cache import sha256_files
 from ..errors import BadInput, CapsuleError
@@ -122,17 +121,12 @@ def _tracked(install: Install, paths: Iterable[Path]) -> frozenset[Path]:
     inside = [path.relative_to(install.root) for path in paths if path.is_relative_to(install.root)]
     if not inside or not is_checkout(install.root):
         return frozenset()
+    folders = dict.fromkeys(f":(literal){path.parent.as_posix()}" for path in inside)
     try:
-        listed = git(
-            install.root,
-            "ls-files",
-            "-z",
-            "--",
-            *dict.fromkeys(f":(literal){path.parent.as_posix()}" for path in inside),
-        )
+        listed = git(install.root, "ls-files", "-z", "--", *folders)
     except CapsuleError:
         return frozenset()  # a checkout that git cannot read is a finding of its own
-    return frozenset(install.root / name for name in os.fsdecode(listed).split("\0") if name)
+    return frozenset(install.root / name for name in git_names(listed))
 
 
 def _looked_up(

@@ -63,4 +63,5 @@ def not_carried(name: str, places: Sequence[str]) -> Finding:
 
 def _some(places: Sequence[str]) -> str:
     rest = f" and {len(places) - 5} more" if len(places) > 5 else ""
-    return ", ".join(places[:5]) + rest
+    shown = ", ".join(places[:5]) + rest
+    return "".join(character if character.isprintable() else "?" for character in shown)

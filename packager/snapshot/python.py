@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 
-import tomlkit
 from packaging.markers import Marker
 from packaging.pylock import Package, Pylock
 from packaging.specifiers import SpecifierSet
@@ -20,6 +19,7 @@ from .contents import Contents, Places
 from .dist_changes import carry_changes
 from .distributions import lock_distributions
 from .pyfindings import broken
+from .pylocktext import pylock_text
 from .site import read_contents
 from .wheels import Installed
 
@@ -112,10 +112,5 @@ def _write(install: Install, packages: Iterable[Package], tool: PythonTool) -> s
         tool={"comfy-capsule": tool.as_toml()},
     )
     lock.validate()
-    document = tomlkit.document()
-    document.add(
-        tomlkit.comment("The Python environment of this capsule (PEP 751): the very wheels that were installed.")
-    )
-    for key, value in lock.to_dict().items():
-        document.add(key, value)
-    return tomlkit.dumps(document)
+    comment = "The Python environment of this capsule (PEP 751): the very wheels that were installed."
+    return pylock_text(lock.to_dict(), comment)

@@ -8,6 +8,7 @@ import json
 import platform
 import sys
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -28,6 +29,7 @@ from .wheelzip import Unreachable, Unreadable, metadata_beside, peek
 
 _PROVED, _NOWHERE, _OTHER = "wheel", "wheel-is-nowhere", "wheel-is-another"
 _AT_ONCE = 8  # connections
+_ASK_AGAIN = 7 * 24 * 3600  # seconds
 _MANY = 6  # of them in vain: nobody is there
 
 
@@ -69,19 +71,28 @@ def find_origins(wanted: Sequence[Installed], install: Install, cache: Cache, re
         return Origins(proved=proved)
     indexes = Indexes(install.python)
     keys_here = {name: f"{key}|{indexes.digest}" for name, key in keys.items()}
-    nowhere = cache.get(_NOWHERE, (keys_here[item.distribution.name] for item in left))
-    left = [item for item in left if keys_here[item.distribution.name] not in nowhere]
+    before = cache.get(_NOWHERE, (keys_here[item.distribution.name] for item in left))
+    fresh = {key for key, answer in before.items() if _is_fresh(answer)}
+    left = [item for item in left if keys_here[item.distribution.name] not in fresh]
     found = _ask(left, indexes, cache, report) if left else Origins()
     cache.put(_PROVED, {keys[name]: _as_json(offer) for name, offer in found.proved.items()})
     why = dict.fromkeys(found.nowhere, "another") | dict.fromkeys(found.source, "source")
-    cache.put(_NOWHERE, {keys_here[name]: reason for name, reason in why.items()})
-    why |= {name: nowhere[key] for name, key in keys_here.items() if key in nowhere}
+    cache.put(_NOWHERE, {keys_here[name]: f"{reason} {int(time.time())}" for name, reason in why.items()})
+    # What could not be asked now is as it was the last time.
+    unknown = keys_here.keys() - why.keys() - found.proved.keys() - found.likely.keys()
+    why |= {name: before[keys_here[name]].partition(" ")[0] for name in unknown if keys_here[name] in before}
     return Origins(
         proved={**proved, **found.proved},
         likely=found.likely,
         source=frozenset(name for name, reason in why.items() if reason == "source"),
         nowhere=frozenset(name for name, reason in why.items() if reason == "another"),
     )
+
+
+def _is_fresh(answer: str) -> bool:
+    """Whether an index need not be asked again for what it did not have: it may have been put there since."""
+    asked = answer.partition(" ")[2]
+    return asked.isdecimal() and 0 <= time.time() - int(asked) < _ASK_AGAIN
 
 
 def _key(item: Distribution, install: Install) -> str:

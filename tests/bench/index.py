@@ -43,6 +43,7 @@ class PackageIndex:
         address: of the index, as a client takes it.
         asked: what was asked for: ``simple/NAME`` or a file name, with ``[part]`` when a range was.
         ranges: whether it gives parts of a file.
+        metadata: what it serves beside its files, by their names (PEP 658).
         password: when set, what it wants by basic authentication from the user ``me``.
     """
 
@@ -52,6 +53,7 @@ class PackageIndex:
         self.ranges = True
         self.password = ""
         self.address = ""
+        self.metadata: dict[str, bytes] = {}
 
     def page(self, name: str) -> bytes:
         """The links to the files of `name`."""
@@ -78,6 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "simple":
             page = index.page(name)
             return self._answer(200 if b"href" in page else 404, page, {"Content-Type": "text/html"})
+        if name.removesuffix(".metadata") in index.metadata and name.endswith(".metadata"):
+            return self._answer(200, index.metadata[name.removesuffix(".metadata")])
         file = index.folder / name
         if kind != "files" or not file.is_file():
             return self._answer(404, b"")

@@ -13,8 +13,11 @@ from comfy_capsule.packager.comfy import Install, find_install
 from comfy_capsule.packager.command import run
 from comfy_capsule.packager.progress import silent
 from comfy_capsule.packager.snapshot.elf import read_elf
+from comfy_capsule.packager.snapshot.libraries import read_needs, shared_objects
 from comfy_capsule.packager.snapshot.python import read_distributions
+from comfy_capsule.packager.snapshot.sonames import tables
 from comfy_capsule.packager.snapshot.system import read_system
+from comfy_capsule.packager.uv import find_uv
 
 # Native code of every kind there is in ComfyUI's environment: bundled libraries, ctypes, Rust, CUDA, media.
 _MODULES = (
@@ -65,6 +68,33 @@ def test_comfyui_needs_no_more_than_a_few_small_packages(system: System) -> None
         item.soname: item.kind for item in system.libraries
     }.items()
     assert [(item.name, item.kind) for item in system.programs] == [("nvidia-smi", "driver")]
+
+
+# The distributions of the packages that are linked to more of the system than libc and the compiler's libraries.
+_BENCH = {
+    "av": "av",
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "triton": "triton",
+    "nvidia": "nvidia-cudnn-cu13",
+    "PIL": "pillow",
+    "pillow": "pillow",
+}
+_OTHERS = {"cv2": "opencv-python", "opencv_python": "opencv-python", "pygame": "pygame"}
+
+
+def test_the_table_of_linked_wheels_says_what_their_files_say(install: Install, tmp_path: Path) -> None:
+    wanted = ["opencv-python==5.0.0.93", "pygame==2.6.1"]
+    run([find_uv(), "pip", "install", "--quiet", "--no-deps", "--target", tmp_path / "site", *wanted], timeout=300)
+    apart = install.model_copy(update={"site_packages": (tmp_path / "site",), "custom_nodes": ()})
+    for place, names in ((install, _BENCH), (apart, _OTHERS)):
+        needs = read_needs(shared_objects(place, Cache(tmp_path / "cache")), place).needed
+        linked: dict[str, set[str]] = {}
+        for soname, owners in needs.items():
+            if not tables().is_driver(soname) and tables().package(soname) not in ("libc6", "libgcc-s1", "libstdc++6"):
+                for owner in owners:
+                    linked.setdefault(names[owner], set()).add(soname)
+        assert linked == {name: set(tables().linked[name]) for name in names.values()}
 
 
 def _closure(folders: list[Path]) -> set[str]:

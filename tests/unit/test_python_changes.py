@@ -86,6 +86,8 @@ def test_what_was_changed_added_and_removed_comes_back(folder: Path, tmp_path: P
     assert (back / "mine.pth").read_text() == "# mine\n"
     again = lock_python(as_install(tmp_path / "back"), silent, known=said.text, cache=cache)
     assert again.text == said.text
+    assert not list(back.glob("*.dist-info/uv_cache.json")), "it holds the time"
+    assert "uv_cache" not in (back / "alpha-1.0.dist-info/RECORD").read_text()
 
 
 def test_the_environment_is_another_when_a_file_is(folder: Path, cache: Cache) -> None:
@@ -135,11 +137,12 @@ def test_a_half_uninstalled_or_broken_distribution_is_named(folder: Path, tmp_pa
     for name in ("METADATA", "RECORD", "WHEEL"):
         text = (site / f"zeta-1.0.dist-info/{name}").read_text().replace("1.0", "0.9").replace("zeta.py", "old.py")
         (site / f"zeta-0.9.dist-info/{name}").write_text(text)
+    (site / "old-1.0.egg-info").write_text("Name: old")
     record = site / "eta-1.0.dist-info/RECORD"
     record.write_text(record.read_text() + "../../../../../../../../etc/hostname,sha256=x,1\n/etc/hostname,,\n")
     said = locked(folder, cache)
     found = {item.subject: item.message for item in said.findings if item.code == "dist-broken"}
-    assert set(found) == {"gamma", "delta", "epsilon", "zeta", "eta", "~eta"}
+    assert set(found) == {"gamma", "delta", "epsilon", "zeta", "eta", "~eta", "old-1-0"}
     assert "RECORD" in found["gamma"]
     assert "METADATA" in found["delta"]
     assert "epsilon.py is not there" in found["epsilon"]
@@ -160,12 +163,14 @@ def test_links_sockets_and_secrets_are_named_and_not_carried(folder: Path, tmp_p
     (site / "gone.py").symlink_to(tmp_path / "nowhere")
     (site / "whole").symlink_to(tmp_path)
     os.mkfifo(site / "alpha/pipe")
+    Path(os.fsdecode(os.fsencode(site) + b"/odd\xff.py")).write_text("")
+    (site / "two\nlines.py").write_text("")
     said = locked(folder, cache)
     found = codes(said)
     assert {"alpha", "site-packages"} == {subject for code, subject in found if code == "python-files-not-carried"}
     for name in ("alpha/more.py", "alpha/.env", "alpha/pipe"):
         assert name in found["python-files-not-carried", "alpha"]
-    for name in ("beta_link.py", "gone.py", "whole"):
+    for name in ("beta_link.py", "gone.py", "odd?.py", "two?lines.py", "whole"):
         assert name in found["python-files-not-carried", "site-packages"]
     assert not any(b"planted" in data for name, data in said.files.items() if name.startswith("python/files/"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from comfy_capsule.packager.capsule import sha256_file
 from comfy_capsule.packager.materialise import read_pylock, site_packages
 from comfy_capsule.packager.progress import silent
 from comfy_capsule.packager.snapshot import PythonLock, lock_python
+from comfy_capsule.packager.snapshot.pylocktext import pylock_text
 
 NOWHERE = "http://127.0.0.1:9/simple"
 
@@ -57,14 +59,11 @@ SCRIPTED = {
 }
 
 
-@pytest.mark.parametrize("tool", ["pip", "uv"])
-def test_the_installed_wheel_is_known_by_its_record(
-    tool: str, tmp_path: Path, index: PackageIndex, cache: Cache
-) -> None:
+def test_the_installed_wheel_is_known_by_its_record(tmp_path: Path, index: PackageIndex, cache: Cache) -> None:
     alpha = make_wheel(index.folder, "alpha")
     beta = make_wheel(index.folder, "beta", files=SCRIPTED, entry="beta-run = beta:main")
     folder = venv(tmp_path / "v")
-    install(tool, folder, ["alpha==1.0", "beta==1.0"], "--index-url", index.address)
+    install("uv", folder, ["alpha==1.0", "beta==1.0"])
     index.asked.clear()
     said = locked(folder, cache)
     assert said.findings == ()
@@ -80,13 +79,15 @@ def test_the_installed_wheel_is_known_by_its_record(
     assert locked(folder, Cache(tmp_path / "other.sqlite3")) == said, "the lock depends on the cache"
 
 
-def test_pip_and_uv_give_the_same_lock(tmp_path: Path, index: PackageIndex, cache: Cache) -> None:
+def test_pip_and_uv_give_the_same_lock(tmp_path: Path, index: PackageIndex) -> None:
     make_wheel(index.folder, "beta", files=SCRIPTED, entry="beta-run = beta:main")
     texts = set()
     for tool in ("pip", "uv"):
         folder = venv(tmp_path / f"of-{tool}")
         install(tool, folder, ["beta==1.0"], "--index-url", index.address)
-        texts.add(locked(folder, cache).text)
+        said = locked(folder, Cache(tmp_path / f"of-{tool}.sqlite3"))
+        assert said.findings == ()
+        texts.add(said.text)
     assert len(texts) == 1
 
 
@@ -104,7 +105,9 @@ def test_a_first_time_is_enough(
     assert read_pylock(without.text).unproved == ("alpha==1.0",)
 
 
-def test_a_rebuilt_wheel_is_not_taken_for_the_installed_one(tmp_path: Path, index: PackageIndex, cache: Cache) -> None:
+def test_a_rebuilt_wheel_is_not_taken_for_the_installed_one(
+    tmp_path: Path, index: PackageIndex, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mine = make_wheel(tmp_path / "mine", "alpha", files={"alpha.py": "print('mine')\n"})
     theirs = make_wheel(index.folder, "alpha", files={"alpha.py": "print('theirs')\n"})
     folder = venv(tmp_path / "v")
@@ -118,6 +121,12 @@ def test_a_rebuilt_wheel_is_not_taken_for_the_installed_one(tmp_path: Path, inde
     index.asked.clear()
     assert locked(folder, cache) == said
     assert index.asked == []
+    monkeypatch.setattr("comfy_capsule.packager.snapshot.wheels._ASK_AGAIN", 0)
+    assert locked(folder, cache) == said
+    assert index.asked, "what an index did not have may be there by now"
+    index.folder.joinpath(mine.name).write_bytes(mine.read_bytes())
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-again"))
+    assert sha256_file(mine) in locked(folder, cache).text
 
 
 def test_without_parts_of_files_the_small_ones_are_read_whole_and_the_rest_is_said(
@@ -132,6 +141,11 @@ def test_without_parts_of_files_the_small_ones_are_read_whole_and_the_rest_is_sa
     said = locked(folder, cache)
     assert codes(said) == {("wheel-not-proved", "alpha", False)}
     assert (packages(said)["alpha"].wheels or ())[0].hashes
+    metadata = (site_packages(folder) / "alpha-1.0.dist-info/METADATA").read_bytes()
+    index.metadata = {"alpha-1.0-py3-none-any.whl": metadata}
+    assert locked(folder, cache) == said
+    index.metadata = {"alpha-1.0-py3-none-any.whl": metadata + b"another"}
+    assert codes(locked(folder, cache)) == {("wheel-carried", "alpha", False)}
 
 
 def test_what_only_another_index_has_is_found_there_and_its_password_is_told_nobody(
@@ -217,3 +231,21 @@ def test_what_was_installed_from_elsewhere_says_from_where(tmp_path: Path, index
     assert codes(found) == {("local-distribution", "moved", True)}
     assert read_pylock(found.text).unproved == ("moved==1.0",)
     assert index.asked == []
+
+
+def test_the_text_of_a_lock_says_what_it_was_given() -> None:
+    odd = 'a "quoted" \\ back\tslash \x7f é 🎨 \n line'
+    said = {
+        "lock-version": "1.0",
+        "environments": ["a", odd],
+        "packages": [{"name": "x", "wheels": [{"url": odd, "size": 1, "hashes": {"sha256": "0"}}, {"url": "b"}]}],
+        "tool": {
+            "comfy-capsule": {
+                "unproved": [],
+                "records": {"x": "1"},
+                "changed": {"-": [{"path": odd, "executable": True}]},
+            }
+        },
+    }
+    assert tomllib.loads(pylock_text(said, "comment")) == said
+    assert tomllib.loads(pylock_text({"packages": []}, "comment")) == {"packages": []}

@@ -73,9 +73,13 @@ def findings(install: Install) -> list[Finding]:
 
 
 def test_what_a_wheel_brings_is_its_own_and_the_rest_is_a_package(install: Install, site: Path) -> None:
-    bundled = {"needed": ["libpng-1234abcd.so.16", "libGL.so.1", "libc.so.6"], "rpath": "$ORIGIN/../cv2.libs"}
+    bundled = {
+        "needed": ["libpng-1234abcd.so.16", "libssl-81259c47.so.1.1.1k", "libGL.so.1", "libc.so.6"],
+        "rpath": "$ORIGIN/../cv2.libs",
+    }
     write_shared(site / "cv2/cv2.abi3.so", **bundled)
     write_shared(site / "cv2.libs/libpng-1234abcd.so.16", needed=["libz.so.1"], soname="libpng16.so.16")
+    write_shared(site / "cv2.libs/libssl-81259c47.so.1.1.1k", soname="libssl-81259c47.so.1.1.1k")
     system = read(install)
     assert kinds(system) == {"libGL.so.1": "os", "libc.so.6": "os", "libz.so.1": "os"}
     assert system.packages == ("libc6", "libgl1", "zlib1g")
