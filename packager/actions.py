@@ -9,7 +9,8 @@ from typing import Any
 import tomlkit
 
 from .capsule import SUFFIX, Capsule, Finding, Lock, carried_entries, read_capsule, write_capsule
-from .comfy import boot_object_info, find_install
+from .comfy import boot as boot_install
+from .comfy import find_install
 from .contract import openapi, parameters_schema
 from .errors import BadInput, Blocked
 from .export import make_capsule, workflow_name
@@ -58,7 +59,9 @@ def snapshot(
             )
     else:
         install = find_install(Path(comfy), python)
-        object_info = boot_object_info(install, report) if boot or graph else None
+        object_info = None
+        if boot or graph:
+            object_info, install = boot_install(install, report)
         taken = snapshot_install(install, graph=graph, ui=ui, object_info=object_info, report=report)
     if packs == "used":
         taken = taken.with_packs([pack for pack in taken.lock.packs if pack.used])
@@ -93,7 +96,7 @@ def export(
         capsule = export_remote(comfy, ui, graph, name=name, message=message, look_up=look_up, report=report)
     else:
         install = find_install(Path(comfy), python)
-        object_info = boot_object_info(install, report)
+        object_info, install = boot_install(install, report)
         capsule = make_capsule(
             install, ui, graph, object_info, name=name, message=message, look_up=look_up, report=report
         )

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from .capsule import SUFFIX, WORKFLOW_NAME, ApiGraph, Capsule, Digests, Finding, Lock, Model, write_capsule
+from .capsule import SUFFIX, WORKFLOW_NAME, ApiGraph, Capsule, Digests, Finding, Lock, write_capsule
 from .comfy import Install, live_install, live_object_info
 from .contract import Contract, build_contract, build_with_notes, choice_key
 from .errors import BadInput, Cancelled
 from .hiding import graphs_without_secrets, without_secrets
 from .progress import Progress, Report, silent
-from .snapshot import Snapshot, slashed, snapshot_install
-from .workflow import check_api_graph, file_choices, frozen_signatures, missing_classes, used_classes
+from .snapshot import Snapshot, model_choices, snapshot_install
+from .workflow import check_api_graph, frozen_signatures, missing_classes, used_classes
 
 _TURN = 0.0002  # seconds
 
@@ -90,7 +90,8 @@ def make_capsule(
         look_up=look_up,
         report=report,
     )
-    choices = _model_choices(api, object_info, snapshot.lock.models)
+    allowed = model_choices(api, object_info, snapshot.lock.models)
+    choices = {choice_key(*place): names for place, names in allowed.items()}
     frontend = frontend_version or str((workflow.get("extra") or {}).get("frontendVersion", ""))
     findings = (*snapshot.lock.findings, *map(_left_out, notes))
     observed = snapshot.lock.observed.model_copy(update={"frontend": frontend})
@@ -124,21 +125,6 @@ def _left_out(note: str) -> Finding:
     )
 
 
-def _model_choices(
-    api: ApiGraph, object_info: Mapping[str, Any], models: Iterable[Model]
-) -> dict[str, tuple[str, ...]]:
-    """For each choice of the graph that is one of `models`: the models of that folder which the capsule holds."""
-    folders = {model.name: model.folder for model in models}
-    names: dict[str, list[str]] = {}
-    for model in models:
-        names.setdefault(model.folder, []).append(model.name)
-    return {
-        choice_key(choice.node, choice.input): tuple(names[folders[slashed(choice.value)]])
-        for choice in file_choices(api, object_info)
-        if isinstance(choice.value, str) and slashed(choice.value) in folders
-    }
-
-
 def export_live(
     workflow: Mapping[str, Any],
     api: ApiGraph,
@@ -158,17 +144,18 @@ def export_live(
     """
     watched = _watched(report, cancelled)
     install = live_install()
-    capsule = make_capsule(
-        install,
-        workflow,
-        api,
-        live_object_info(),
-        name=name,
-        message=message,
-        frontend_version=frontend_version,
-        look_up=look_up,
-        report=watched,
-    )
+    with _kindly():
+        capsule = make_capsule(
+            install,
+            workflow,
+            api,
+            live_object_info(),
+            name=name,
+            message=message,
+            frontend_version=frontend_version,
+            look_up=look_up,
+            report=watched,
+        )
     path = install.user_dir / "capsules" / f"{capsule.name}-{capsule.digests.id}{SUFFIX}"
     watched(Progress(phase="write", item=path.name, total=1))
     write_capsule(capsule, path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .boot import boot_object_info
+from .boot import Booted, boot, boot_object_info
 from .client import ComfyClient, Queue, Submitted, Uploaded
 from .events import Event
 from .install import Install, find_install, is_comfyui
@@ -12,6 +12,7 @@ from .process import ComfyProcess
 from .refusal import GraphRefused
 
 __all__ = [
+    "Booted",
     "ComfyClient",
     "ComfyProcess",
     "Event",
@@ -20,6 +21,7 @@ __all__ = [
     "Queue",
     "Submitted",
     "Uploaded",
+    "boot",
     "boot_object_info",
     "find_install",
     "free_port",

@@ -3,7 +3,7 @@
 from .folder import write_lock
 from .libraries import packages_of_python
 from .machine import missing_here
-from .model_folders import slashed
+from .model_choices import model_choices
 from .python import PythonLock, lock_python
 from .snapshot import Snapshot, snapshot_install
 
@@ -12,8 +12,8 @@ __all__ = [
     "Snapshot",
     "lock_python",
     "missing_here",
+    "model_choices",
     "packages_of_python",
-    "slashed",
     "snapshot_install",
     "write_lock",
 ]

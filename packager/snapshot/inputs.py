@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from ..capsule import ApiGraph, Finding, InputFile, safe_name, sha256_bytes
 from ..comfy import Install
 from ..errors import BadInput
+from ..hashing import printable
 from ..workflow import input_files, mentions, produced_files
-from .model_folders import composed, is_relative, looks_like_model, slashed
+from .model_folders import composed, is_relative, listed_in, looks_like_model, slashed
 
 _LARGEST = (1 << 31) - 1  # bytes; a capsule's entry may not be larger
 _MOST = 0.5  # of a list's options lie in the input folder: then it is a listing of that
@@ -54,7 +55,7 @@ def read_inputs(install: Install, graph: ApiGraph, object_info: Mapping[str, Any
 def _files(root: Path, name: str) -> Iterator[tuple[str, Path | None]]:
     """`name` and where it lies; for a folder, each file in it."""
     path = _locate(root, name)
-    if path is None or not path.is_dir():
+    if path is None or not os.path.isdir(path):
         yield name, path
         return
     for base, folders, names in os.walk(path):  # links to folders are not followed
@@ -71,11 +72,7 @@ def _locate(root: Path, name: str) -> Path | None:
         return None
     if os.path.lexists(path):
         return path
-    try:
-        beside = os.listdir(path.parent)
-    except OSError:
-        return None
-    same = next((other for other in beside if composed(other) == composed(path.name)), None)
+    same = next((other for other in listed_in(path.parent) if composed(other) == composed(path.name)), None)
     return path.with_name(same) if same else None
 
 
@@ -85,14 +82,14 @@ def _inside(root: Path, path: Path) -> bool:
 
 def _reason(root: Path, name: str, path: Path | None) -> Finding | None:
     """Why the file is not carried, or None when it can be."""
-    if path is None or not path.exists() or not _inside(root, path):
+    if path is None or not os.path.exists(path) or not _inside(root, path):
         return Finding(
             code="input-missing",
-            subject=name,
-            message=f"The graph reads the input file {name}, which is not in ComfyUI's input folder.",
+            subject=printable(name),
+            message=f"The graph reads the input file {printable(name)}, which is not in ComfyUI's input folder.",
             cure="Put the file there, or mark the input and send a file with each request.",
         )
-    if not path.is_file():
+    if not os.path.isfile(path):
         return _not_carried(name, "is no plain file", "Put the file itself there.")
     if not os.access(path, os.R_OK):
         return _not_carried(name, "may not be read", "Make it readable.")
@@ -113,7 +110,7 @@ def _named(install: Install, root: Path, graph: ApiGraph, object_info: Mapping[s
         name = slashed(mention.text.strip())
         if looks_like_model(name) or len(name) > _LONGEST or not name.isprintable():
             continue
-        if mention.kind == "choice":
+        if mention.kind == "choice" and mention.options:
             key = (mention.class_type, mention.input)
             if key not in listings:
                 listings[key] = _is_listing(root, mention.options)
@@ -121,6 +118,8 @@ def _named(install: Install, root: Path, graph: ApiGraph, object_info: Mapping[s
                 yield name, False
         elif os.path.splitext(name)[1]:
             yield from _by_text(install, root, name)
+        elif mention.kind == "choice" and is_relative(name) and os.path.isdir(root / name):
+            yield name, False  # its list is empty, for the ComfyUI that was asked has an input folder of its own
 
 
 def _is_listing(root: Path, options: Iterable[Any]) -> bool:
@@ -132,14 +131,14 @@ def _is_listing(root: Path, options: Iterable[Any]) -> bool:
 def _lies_in(root: Path, name: str) -> bool:
     """Whether `name` is a folder there, or a file with an ending: where "a" is one of "a" and "b", it is no file."""
     path = root / name
-    return is_relative(name) and (path.is_dir() or (bool(path.suffix) and path.exists()))
+    return is_relative(name) and (os.path.isdir(path) or (bool(path.suffix) and os.path.exists(path)))
 
 
 def _by_text(install: Install, root: Path, name: str) -> Iterator[tuple[str, bool]]:
     """A text that is a file's name within the input folder, or its path from ComfyUI's folder, or its whole path."""
     places = [Path(name)] if os.path.isabs(name) else [root / name, install.root / name]
     for place in places:
-        if place.is_file() and _inside(root, place):
+        if os.path.isfile(place) and _inside(root, place):
             yield Path(os.path.realpath(place)).relative_to(root).as_posix(), os.path.isabs(name)
             return
 
@@ -155,15 +154,15 @@ def _by_path(name: str) -> Finding:
 
 
 def _not_carried(name: str, why: str, cure: str) -> Finding:
-    message = f"The graph reads the input {name!r}, which {why}; it is not carried."
-    return Finding(code="input-not-carried", subject=name, message=message, cure=cure, blocks=True)
+    message = f"The graph reads the input {printable(name)}, which {why}; it is not carried."
+    return Finding(code="input-not-carried", subject=printable(name), message=message, cure=cure, blocks=True)
 
 
 def _of_another_run(name: str) -> Finding:
     return Finding(
         code="input-of-another-run",
-        subject=name,
-        message=f"The graph reads {name}, a file that another run made; it is not carried.",
+        subject=printable(name),
+        message=f"The graph reads {printable(name)}, a file that another run made; it is not carried.",
         cure="Copy it into ComfyUI's input folder and choose it there.",
         blocks=True,
     )

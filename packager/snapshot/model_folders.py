@@ -89,7 +89,7 @@ class ModelFolder:
         other = None if name.isascii() else self._composed.get(composed(name))
         if other is not None:
             return self.files[other]
-        return next((path for root in self.roots if (path := root / name).is_file()), None)
+        return next((path for root in self.roots if os.path.isfile(path := root / name)), None)
 
     @cached_property
     def folders(self) -> frozenset[str]:
@@ -131,7 +131,7 @@ class ModelFolder:
     def odd(self, name: str) -> bool:
         """Whether something of this name is there that is no file: a pipe, a link that leads nowhere."""
         paths = [root / name for root in self.roots] if is_relative(name) else []
-        return any(os.path.lexists(path) and not path.is_file() and not path.is_dir() for path in paths)
+        return any(os.path.lexists(path) and not os.path.isfile(path) and not os.path.isdir(path) for path in paths)
 
 
 class Trees:
@@ -156,21 +156,32 @@ def model_folders(install: Install) -> list[ModelFolder]:
         name = _placed(kind, roots, home, own, install)
         found.append(ModelFolder(name, kind, roots, install.model_extensions.get(kind, ()), trees))
     taken = {root for roots in install.model_folders.values() for root in roots}
-    for folder in sorted(home.iterdir()) if home.is_dir() else ():
-        if folder not in taken and not folder.name.startswith(".") and folder.is_dir():
-            found.append(ModelFolder(folder.name, "", (folder,), (), trees))
+    for name in listed_in(home):
+        if home / name not in taken and not name.startswith(".") and os.path.isdir(home / name):
+            found.append(ModelFolder(name, "", (home / name,), (), trees))
     return found
 
 
 def is_relative(name: str) -> bool:
     """Whether `name` (with ``/``) stays inside the folder it is looked for in."""
-    parts = name.split("/")
-    return bool(name) and "\0" not in name and not name.startswith("/") and not {"..", ".", ""} & set(parts)
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False  # half a character, which JSON can say and no file can be called
+    return "\0" not in name and not {"..", ".", ""} & set(name.split("/"))
 
 
 def composed(name: str) -> str:
     """`name` in Unicode's composed form (NFC): macOS writes the other one."""
     return unicodedata.normalize("NFC", name)
+
+
+def listed_in(folder: Path) -> list[str]:
+    """The names of what lies in `folder`, sorted; none when it is not there or not ours to read."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
 
 
 def _placed(kind: str, roots: Sequence[Path], home: Path, own: set[str], install: Install) -> str:
@@ -231,5 +242,5 @@ def companions(path: Path) -> list[str]:
         )
     if path.suffix == ".onnx":
         names = (f"{path.name}_data", f"{path.name}.data")
-        return [name for name in names if path.with_name(name).is_file()]
+        return [name for name in names if os.path.isfile(path.with_name(name))]
     return []

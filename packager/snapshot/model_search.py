@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -112,7 +112,7 @@ class ModelSearch:
         if len(holding) == 1:
             return list(holding)
 
-        def rank(folder: ModelFolder) -> tuple[float, bool, int, bool]:
+        def rank(folder: ModelFolder) -> tuple[float, bool, tuple[int, int], bool]:
             likeness = round(_likeness(folder.alike(name), files), 6)
             return likeness, name in folder.listed, _hint(mention, folder), bool(folder.kind)
 
@@ -132,7 +132,7 @@ class ModelSearch:
                 if wanted not in folder.folders or (wanted == "." and not folder.of_folders):
                     continue
                 offered = name in options and len(folder.folders & options) >= _MOST * len(options)
-                stale = name not in options and folder.of_folders and _hint(mention, folder)
+                stale = name not in options and folder.of_folders and any(_hint(mention, folder))
                 if wanted != name or offered or stale:
                     start = "" if wanted == "." else f"{wanted}/"
                     files = [item for item in folder.files if item.startswith(start)]
@@ -200,7 +200,7 @@ class ModelSearch:
                     yield Found(folder.name, name, path)
                     yield Absent("model-by-path", mention.node, str(path), folder.name)
                     return
-        if path.is_file():
+        if os.path.isfile(path):
             yield Absent("model-by-path", mention.node, str(path), "")
 
     def _files(self, folders: Sequence[ModelFolder], name: str) -> Iterator[Found]:
@@ -228,7 +228,7 @@ class ModelSearch:
     def _hinted(self, mention: Mention) -> ModelFolder | None:
         """The type that the input's name speaks of (``lora_name`` of loras), when no list is there to ask."""
         best = max(self._folders, key=lambda folder: _hint(mention, folder), default=None)
-        return best if best is not None and _hint(mention, best) else None
+        return best if best is not None and any(_hint(mention, best)) else None
 
     def _absent(self, mention: Mention, name: str, folder: ModelFolder | None, *, offered: bool = False) -> Absent:
         odd = next((item for item in self._folders if item.odd(name)), None)
@@ -257,9 +257,20 @@ def _about_loras(mention: Mention) -> bool:
     return "lora" in mention.key.lower() or (mention.key in ("name", "value") and "lora" in words)
 
 
-def _hint(mention: Mention, folder: ModelFolder) -> int:
-    """How plainly the names of an input and its class speak of a folder type, or of one of its roots."""
-    said = re.sub(r"[^a-z0-9]", "", f"{mention.key}{mention.input}{mention.class_type}".lower())
+def _hint(mention: Mention, folder: ModelFolder) -> tuple[int, int]:
+    """How plainly the names of an input and its class speak of a folder type or one of its roots: letters of the
+    longest whole name, and of the longest word, that stand in them.
+    """
+    said = _letters(f"{mention.key}{mention.input}{mention.class_type}")
     names = {folder.kind, *(root.name for root in folder.roots)} if folder.kind else set()
-    plain = (re.sub(r"[^a-z0-9]", "", name.lower()).removesuffix("s") for name in names)
-    return max((len(name) for name in plain if len(name) > 2 and name in said), default=0)
+    whole = (_letters(name).removesuffix("s") for name in names)
+    words = (word.removesuffix("s") for name in names for word in re.split(r"[^a-z0-9]+", name.lower()))
+    return _longest(whole, said), _longest((word for word in words if word != "model"), said)
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+def _longest(names: Iterable[str], said: str) -> int:
+    return max((len(name) for name in names if len(name) > 2 and name in said), default=0)

@@ -102,7 +102,7 @@ def _usable(install: Install, found: Iterable[Found]) -> tuple[list[Found], list
         name = f"{item.folder}/{item.name}"
         if not _carriable(name):
             findings.append(
-                _finding("model-name", item.name, f"The model {name!r} has a name that other systems refuse.")
+                _finding("model-name", item.name, f"The model {name} has a name that other systems refuse.")
             )
         else:
             usable.append(item)
@@ -158,9 +158,10 @@ def _absence(absent: Absent) -> Finding:
 
 def _unread(item: Found, error: CapsuleError) -> Finding:
     """`error` of the file, without where it lies on this machine."""
-    code = "file-changing" if error.code == "file-changing" else "model-unreadable"
     message = error.message.replace(printable(item.path), item.name)
-    return Finding(code=code, subject=item.name, message=message, cure=error.cure, blocks=True)
+    if error.code == "file-changing":
+        return Finding(code="file-changing", subject=item.name, message=message, cure=error.cure, blocks=True)
+    return Finding(code="model-unreadable", subject=item.name, message=message, cure=error.cure, blocks=True)
 
 
 def _doubts(model: Model) -> Iterator[Finding]:
@@ -203,4 +204,5 @@ _BLOCKS = ("model-by-path", "model-missing", "model-name", "model-unreadable")
 
 
 def _finding(code: str, subject: str, message: str) -> Finding:
-    return Finding(code=code, subject=subject, message=message, cure=_CURES[code], blocks=code in _BLOCKS)
+    said, blocks = printable(message), code in _BLOCKS
+    return Finding(code=code, subject=printable(subject), message=said, cure=_CURES[code], blocks=blocks)

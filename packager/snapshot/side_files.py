@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .addresses import CIVITAI, Candidate, HubFile, clean_address, hub_file
+from .model_folders import listed_in
 
 _ENDINGS = (".civitai.info", ".metadata.json", ".cm-info.json", ".json")
 _LARGEST = 4 << 20  # bytes; the largest seen, with all its pictures' prompts, has 0.3 MB
@@ -61,10 +62,7 @@ class SideFiles:
 
     def _inside(self, folder: str) -> frozenset[str]:
         if folder not in self._names:
-            try:
-                self._names[folder] = frozenset(os.listdir(folder))
-            except OSError:
-                self._names[folder] = frozenset()
+            self._names[folder] = frozenset(listed_in(Path(folder)))
         return self._names[folder]
 
     def _steps(self, path: Path) -> Iterator[str]:

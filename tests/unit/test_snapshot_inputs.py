@@ -41,7 +41,7 @@ def install(tmp_path: Path) -> Install:
 def put(install: Install, *names: str) -> None:
     for name in names:
         (install.input_dir / name).parent.mkdir(parents=True, exist_ok=True)
-        (install.input_dir / name).write_text(name)
+        (install.input_dir / name).write_bytes(os.fsencode(name))
 
 
 def read(install: Install, class_type: str, **inputs: Any) -> Inputs:
@@ -86,12 +86,13 @@ def codes(read: Inputs) -> list[tuple[str, str]]:
     return [(item.code, item.subject) for item in read.findings]
 
 
-@pytest.mark.parametrize("name", ["what?.png", "a:b.png", "tab\t.png", "pipe|.png"])
+@pytest.mark.parametrize("name", ["what?.png", "a:b.png", "tab\t.png", "pipe|.png", "no-utf8-\udcff.png"])
 def test_a_name_that_other_systems_refuse_is_a_finding_with_its_cure(install: Install, name: str) -> None:
     put(install, name)
     found = read(install, "LoadImage", image=name)
     assert names(found) == []
-    assert codes(found) == [("input-not-carried", name)]
+    assert codes(found) == [("input-not-carried", name.replace("\udcff", "\\udcff"))]
+    assert codes(read(install, "LoadImage", image="half\ud800.png")) == [("input-missing", "half\\ud800.png")]
     assert found.findings[0].blocks
     assert "Rename" in found.findings[0].cure
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from comfy_capsule.packager.cache import Cache
-from comfy_capsule.packager.capsule import ApiGraph
+from comfy_capsule.packager.capsule import ApiGraph, Model
 from comfy_capsule.packager.comfy import Install
 from comfy_capsule.packager.progress import silent
+from comfy_capsule.packager.snapshot import model_choices
 from comfy_capsule.packager.snapshot.model_folders import ModelFolder, Trees, model_folders
 from comfy_capsule.packager.snapshot.models import Models, find_models, read_models
 from model_cases import CASES, Case, Json, graph_of, install_of
@@ -87,13 +88,18 @@ def test_what_is_no_file_is_said_and_not_waited_for(install: Install, tmp_path: 
     (loras / "round").symlink_to(loras)
     (loras / "round-too").symlink_to(loras)
     (loras / "line\nbreak.safetensors").touch()
+    Path(os.fsdecode(os.fsencode(loras) + b"/no-utf8-\xff.safetensors")).touch()
     odd = ("pipe.safetensors", "circle.safetensors", "dead.safetensors")
-    found = read(install, tmp_path, *odd, "round/a.safetensors", "line\nbreak.safetensors", "nul\0.safetensors")
+    strange = ("nul\0.safetensors", "half\ud800.safetensors", "no-utf8-\udcff.safetensors", "//a.safetensors")
+    found = read(install, tmp_path, *odd, "round/a.safetensors", "line\nbreak.safetensors", *strange)
     assert [model.name for model in found.models] == ["round/a.safetensors"]
     assert codes(found) == {
         **dict.fromkeys(odd, "model-unreadable"),
         "line\nbreak.safetensors": "model-name",
         "nul\0.safetensors": "model-missing",
+        "half\\ud800.safetensors": "model-missing",
+        "no-utf8-\\udcff.safetensors": "model-name",
+        "//a.safetensors": "model-missing",
     }
 
 
@@ -177,3 +183,20 @@ def test_five_thousand_models_take_no_second(tmp_path: Path) -> None:
     found, absent = find_models(model_folders(install), graph, info)
     assert time.perf_counter() - begun < 1.0
     assert (len(found), absent) == (5000, [])
+
+
+def test_a_choice_is_limited_to_what_the_snapshot_holds() -> None:
+    def model(folder: str, name: str) -> Model:
+        return Model(folder=folder, name=name, size=0, sha256="")
+
+    held = [model("loras", "a.pt"), model("loras", "b.pt"), model("vae", "a.pt"), model("LLM", "one/model.bin")]
+    info = {
+        "L": {"input": {"required": {"lora": [["a.pt", "b.pt", "c.pt"]], "vae": [["a.pt", "d.pt"]]}}},
+        "F": {"input": {"required": {"folder": [["one", "two"]], "other": [["one.bin"]]}}},
+    }
+    graph: ApiGraph = {
+        "1": {"class_type": "L", "inputs": {"lora": "a.pt", "vae": "a.pt"}},
+        "2": {"class_type": "F", "inputs": {"folder": "one", "other": "one.bin"}},
+    }
+    found = model_choices(graph, info, held)
+    assert found == {("1", "lora"): ("a.pt", "b.pt"), ("1", "vae"): ("a.pt",), ("2", "folder"): ("one",)}
