@@ -15,8 +15,12 @@ HERE = Path(__file__).parent
 # Which file gives which figures: asked for by name, only those run.
 FIGURES = {
     "pack_import.py": ("pack-import-ms",),
+    "models_found.py": ("models-precision", "models-recall"),
     "demo_second_run.py": ("demo-second-run-s",),
     "image_rebuild.py": ("image-rebuild-s",),
+    "hash_cold.py": ("hash-cold-vs-openssl", "hash-cold-vs-comfy-pack"),
+    "snapshot_warm.py": ("snapshot-warm-s", "snapshot-warm-large-s"),
+    "snapshot_stall.py": ("snapshot-loop-stall-ms",),
     "gateway_latency.py": ("gateway-p50-ratio", "gateway-p99-ratio"),
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import tomlkit
 
-from .capsule import SUFFIX, Capsule, Finding, Lock, lock_toml, read_capsule, write_capsule
+from .capsule import SUFFIX, Capsule, Finding, Lock, carried_entries, read_capsule, write_capsule
 from .comfy import boot_object_info, find_install
 from .contract import openapi, parameters_schema
 from .errors import BadInput, Blocked
@@ -19,24 +19,51 @@ from .remote import export_remote, is_address, snapshot_remote
 from .restore import Plan, Restored, Table, plan_restore
 from .restore import restore as restore_capsule
 from .restore import verify as verify_install
-from .snapshot import Snapshot, snapshot_install
+from .snapshot import Snapshot, snapshot_install, write_lock
 from .workflow import check_api_graph, read_workflow_file
 
 
-def snapshot(comfy: str, *, python: Path | None, boot: bool, out: Path | None, report: Report) -> Snapshot:
-    """Take a snapshot of the ComfyUI at the folder or address `comfy`; write its lock into `out` when given."""
+def snapshot(
+    comfy: str,
+    *,
+    python: Path | None,
+    boot: bool,
+    workflow: Path | None,
+    api: Path | None,
+    packs: Packs,
+    out: Path | None,
+    report: Report,
+) -> Snapshot:
+    """Take a snapshot of the ComfyUI at the folder or address `comfy`; write it into the folder `out` when given.
+
+    Args:
+        workflow, api: a workflow whose models, inputs and used packs are recorded too; it is booted for that.
+        packs: which packs are recorded.
+
+    Raises:
+        BadInput: unusable files, folder or address; ``no-workflow`` when the used packs are asked for without one;
+            ``not-carried-here`` for a folder of files that only the machine of an address has.
+    """
+    if packs == "used" and workflow is None:
+        raise BadInput("no-workflow", "Which packs are used, a workflow must say.", "Give it with --workflow.")
+    ui, graph = _read_graphs(workflow, api) if workflow else (None, None)
     if is_address(comfy):
-        said = snapshot_remote(comfy, report)
+        said = snapshot_remote(comfy, ui, graph, report)
         taken = Snapshot(lock=Lock.model_validate(said["lock"]), pylock=said["pylock"], files={})
+        if out is not None and (missing := carried_entries(taken.lock)):
+            raise BadInput(
+                "not-carried-here",
+                f"The lock names {len(missing)} carried files, the first is {missing[0]}, which stay at {comfy}.",
+                "Give its folder with --comfy DIR, or export a workflow, which brings them along.",
+            )
     else:
         install = find_install(Path(comfy), python)
-        taken = snapshot_install(
-            install, object_info=boot_object_info(install, report) if boot else None, report=report
-        )
+        object_info = boot_object_info(install, report) if boot or graph else None
+        taken = snapshot_install(install, graph=graph, ui=ui, object_info=object_info, report=report)
+    if packs == "used":
+        taken = taken.with_packs([pack for pack in taken.lock.packs if pack.used])
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "capsule.toml").write_text(lock_toml(taken.lock))
-        (out / "pylock.toml").write_text(taken.pylock)
+        write_lock(taken, out)
     return taken
 
 
@@ -49,6 +76,7 @@ def export(
     name: str | None,
     message: str,
     strict: bool,
+    look_up: bool,
     python: Path | None,
     report: Report,
 ) -> Capsule:
@@ -62,11 +90,13 @@ def export(
     check_api_graph(graph)
     name = workflow_name(name or out.name.removesuffix(SUFFIX))
     if is_address(comfy):
-        capsule = export_remote(comfy, ui, graph, name=name, message=message, report=report)
+        capsule = export_remote(comfy, ui, graph, name=name, message=message, look_up=look_up, report=report)
     else:
         install = find_install(Path(comfy), python)
         object_info = boot_object_info(install, report)
-        capsule = make_capsule(install, ui, graph, object_info, name=name, message=message, report=report)
+        capsule = make_capsule(
+            install, ui, graph, object_info, name=name, message=message, look_up=look_up, report=report
+        )
     refuse_blocked(capsule.lock.findings, strict)
     write_capsule(capsule, out)
     return capsule
@@ -103,6 +133,7 @@ def summary(capsule: Capsule) -> dict[str, Any]:
         "contract": capsule.contract.model_dump(mode="json"),
         "lock": capsule.lock.model_dump(mode="json"),
         "distributions": count_distributions(capsule.pylock),
+        "secrets": list(capsule.secrets),
     }
 
 

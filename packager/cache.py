@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class Cache:
         """The answers that are known for `keys`."""
         wanted = list(keys)
         found: dict[str, str] = {}
-        with self._lock:
+        with self._lock, contextlib.suppress(sqlite3.DatabaseError):  # damaged since it was opened: nothing is known
             for start in range(0, len(wanted), _AT_ONCE):
                 part = wanted[start : start + _AT_ONCE]
                 marks = ",".join("?" * len(part))
@@ -44,7 +45,7 @@ class Cache:
     def put(self, kind: str, answers: Mapping[str, str]) -> None:
         """Keep `answers`, by key. When the disk is full or another process holds the file too long, they are lost."""
         rows = [(kind, key, answer) for key, answer in answers.items()]
-        with self._lock, contextlib.suppress(sqlite3.OperationalError), self._connection:
+        with self._lock, contextlib.suppress(sqlite3.DatabaseError), self._connection:
             self._connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
 
     def all(self, kind: str) -> dict[str, str]:
@@ -78,7 +79,22 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def _connect(path: Path | str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=5, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
+    if isinstance(path, Path):
+        with contextlib.suppress(OSError):
+            path.chmod(0o600)  # an answer may hold a user's own changes of a file
+    _write_ahead(connection)
     connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the last answers, never the file
     connection.execute(_TABLE)
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait for its timeout when several do this to a new file at once: it says that it is locked."""
+    for attempt in range(100):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if attempt == 99:
+                raise
+            time.sleep(0.02)

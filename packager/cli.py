@@ -11,6 +11,7 @@ import click
 
 from . import actions, terminal
 from .capsule import read_capsule
+from .digest_cache import clear_digests, verify_digests
 from .errors import BadInput, Cancelled, CapsuleError, of_system
 from .materialise import Packs
 
@@ -42,17 +43,32 @@ def command() -> None:
 @command.command()
 @click.option("--comfy", required=True, metavar="DIR|URL", help="A ComfyUI: its folder, or its address.")
 @click.option("--boot", is_flag=True, help="Boot it once, on loopback, to learn the packs' node classes.")
-@click.option("-o", "--out", type=FOLDER, help="Write capsule.toml and pylock.toml into this folder.")
+@click.option("--workflow", type=FILE, help="Record what this workflow uses too: models, inputs, packs. Boots it.")
+@click.option("--api", type=FILE, help="The workflow's API graph, from ComfyUI's File → Export (API).")
+@click.option("--packs", type=click.Choice(["used", "all"]), default="all", show_default=True)
+@click.option("-o", "--out", type=FOLDER, help="Write the lock and the carried files into this folder.")
 @click.option("--strict", is_flag=True, help="Exit with 3 when a finding blocks exact reproduction.")
 @python_option
 @json_option
-def snapshot(comfy: str, boot: bool, out: Path | None, strict: bool, python: Path | None, as_json: bool) -> None:
+def snapshot(
+    comfy: str,
+    boot: bool,
+    workflow: Path | None,
+    api: Path | None,
+    packs: Packs,
+    out: Path | None,
+    strict: bool,
+    python: Path | None,
+    as_json: bool,
+) -> None:
     """Read what a ComfyUI is: its commit, packs, Python environment.
 
     Example: comfy-capsule snapshot --comfy ~/ComfyUI -o lock/
     """
     with terminal.progress_bars(as_json) as report:
-        taken = actions.snapshot(comfy, python=python, boot=boot, out=out, report=report)
+        taken = actions.snapshot(
+            comfy, python=python, boot=boot, workflow=workflow, api=api, packs=packs, out=out, report=report
+        )
     if as_json:
         terminal.show_json({"lock": taken.lock.model_dump(mode="json"), "pylock": taken.pylock})
     else:
@@ -67,6 +83,7 @@ def snapshot(comfy: str, boot: bool, out: Path | None, strict: bool, python: Pat
 @click.option("-o", "--out", required=True, type=FILE, help="The capsule to write, NAME.capsule.zip.")
 @click.option("--name", help="The workflow's name in the API; else the capsule file's.")
 @click.option("--message", default="", help="What this version is.")
+@click.option("--look-up", is_flag=True, help="Ask Hugging Face and Civitai which addresses have the models' bytes.")
 @click.option("--strict", is_flag=True, help="Write nothing when a finding blocks exact reproduction; exit with 3.")
 @python_option
 @json_option
@@ -77,6 +94,7 @@ def export(
     out: Path,
     name: str | None,
     message: str,
+    look_up: bool,
     strict: bool,
     python: Path | None,
     as_json: bool,
@@ -87,7 +105,16 @@ def export(
     """
     with terminal.progress_bars(as_json) as report:
         capsule = actions.export(
-            comfy, workflow, api, out, name=name, message=message, strict=strict, python=python, report=report
+            comfy,
+            workflow,
+            api,
+            out,
+            name=name,
+            message=message,
+            strict=strict,
+            look_up=look_up,
+            python=python,
+            report=report,
         )
     if as_json:
         terminal.show_json({"path": str(out), **actions.summary(capsule)})
@@ -225,6 +252,33 @@ def verify(capsule: Path, comfy: Path, trust: bool, as_json: bool) -> None:
     terminal.show_comparison(table, as_json)
     if not table.equal:
         sys.exit(1)
+
+
+@command.group()
+def digests() -> None:
+    """The sha256 of files, remembered from earlier runs so that large models are not read each time."""
+
+
+@digests.command("verify")
+@json_option
+def digests_verify(as_json: bool) -> None:
+    """Read every file again whose digest is remembered; exit with 1 when one is wrong, and forget it."""
+    with terminal.progress_bars(as_json) as report:
+        checked = verify_digests(report)
+    terminal.show_checked(checked, as_json)
+    if checked.wrong:
+        sys.exit(1)
+
+
+@digests.command("clear")
+@json_option
+def digests_clear(as_json: bool) -> None:
+    """Forget every remembered digest."""
+    count = clear_digests()
+    if as_json:
+        terminal.show_json({"forgotten": count})
+    else:
+        terminal.say(f"forgotten {count} digest(s)")
 
 
 def main() -> None:

@@ -11,35 +11,50 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from .errors import CapsuleError
+from .secrets import without_secret_parameters
 
-_CREDENTIALS = re.compile(r"([A-Za-z][\w+.-]*://)([^/\s?#]+)@")
+_CREDENTIALS = re.compile(r"(?<![\w+.-])([A-Za-z][\w+.-]{0,30}://)([^/\s?#]+)@")
 
 
 def without_credentials(text: str) -> str:
-    """`text` with ``user:password@`` taken out of every URL in it; ``ssh://git@`` names no secret and is needed."""
+    """`text` with ``user:password@`` and parameters such as ``token=`` taken out of every URL in it.
+
+    ``ssh://git@`` names no secret and is needed; so are all other parameters.
+    """
 
     def clean(found: re.Match[str]) -> str:
         scheme, user = found.groups()
         return found[0] if scheme.lower().endswith("ssh://") and ":" not in user else scheme
 
-    return _CREDENTIALS.sub(clean, text)
+    return without_secret_parameters(_CREDENTIALS.sub(clean, text))
 
 
 def run(
     argv: Sequence[str | Path],
     *,
     cwd: Path | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     stdin: str | None = None,
     timeout: float | None = None,
-    encoding: str = "utf-8",
 ) -> str:
+    """Run `argv` and return its standard output as text; for all else see `run_bytes`."""
+    said = run_bytes(argv, cwd=cwd, env=env, stdin=None if stdin is None else stdin.encode(), timeout=timeout)
+    return said.decode(errors="replace")  # not text mode, which would change line ends
+
+
+def run_bytes(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str | None] | None = None,
+    stdin: bytes | None = None,
+    timeout: float | None = None,
+) -> bytes:
     """Run `argv` and return its standard output.
 
     Args:
-        env: added to this process's environment.
+        env: added to this process's environment; None takes a variable out of it.
         timeout: seconds.
-        encoding: of what it prints; ``latin-1`` keeps every byte.
 
     Raises:
         CapsuleError: ``no-program`` when it is not installed, ``command-failed`` with the end of its
@@ -49,13 +64,7 @@ def run(
     shown = without_credentials(" ".join(words[:4]))
     try:
         done = subprocess.run(
-            words,
-            cwd=cwd,
-            env={**os.environ, **env} if env else None,
-            input=None if stdin is None else stdin.encode(),
-            capture_output=True,
-            timeout=timeout,
-            check=False,
+            words, cwd=cwd, env=_environment(env), input=stdin, capture_output=True, timeout=timeout, check=False
         )
     except FileNotFoundError as error:
         raise CapsuleError("no-program", f"The program {words[0]!r} is not installed.", "Install it.") from error
@@ -65,7 +74,14 @@ def run(
         said = (done.stderr or done.stdout).decode(errors="replace")
         tail = without_credentials("\n".join(said.strip().splitlines()[-12:]))
         raise CapsuleError("command-failed", f"`{shown} …` failed with status {done.returncode}: {tail}")
-    return done.stdout.decode(encoding, errors="replace")  # not text mode, which would change line ends
+    return done.stdout
+
+
+def _environment(changes: Mapping[str, str | None] | None) -> dict[str, str] | None:
+    if not changes:
+        return None
+    whole: dict[str, str | None] = {**os.environ, **changes}
+    return {name: value for name, value in whole.items() if value is not None}
 
 
 def watch(
@@ -73,7 +89,7 @@ def watch(
     tick: Callable[[str], None],
     *,
     cwd: Path | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     every: float = 0.25,
 ) -> None:
     """Run a slow program and call `tick` every `every` seconds with all that it has said so far.
@@ -84,7 +100,7 @@ def watch(
         CapsuleError: ``no-program`` or ``command-failed``, as `run`.
     """
     words = [str(word) for word in argv]
-    environment = {**os.environ, **env} if env else None
+    environment = _environment(env)
     with tempfile.TemporaryDirectory() as scratch:
         log = Path(scratch, "said")
 

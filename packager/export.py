@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from .capsule import SUFFIX, WORKFLOW_NAME, ApiGraph, Capsule, Digests, Finding, Lock, Model, write_capsule
-from .comfy import ComfyClient, Install, live_address, live_install
+from .comfy import Install, live_install, live_object_info
 from .contract import Contract, build_contract, build_with_notes, choice_key
 from .errors import BadInput, Cancelled
+from .hiding import graphs_without_secrets, without_secrets
 from .progress import Progress, Report, silent
 from .snapshot import Snapshot, slashed, snapshot_install
 from .workflow import check_api_graph, file_choices, frozen_signatures, missing_classes, used_classes
+
+_TURN = 0.0002  # seconds
 
 
 class ExportResult(BaseModel):
@@ -56,6 +60,7 @@ def make_capsule(
     name: str,
     message: str = "",
     frontend_version: str = "",
+    look_up: bool = False,
     report: Report = silent,
 ) -> Capsule:
     """Seal `workflow` with the environment of `install`.
@@ -64,6 +69,7 @@ def make_capsule(
         workflow: the UI graph, marks inside; `api`: the API graph that the front-end made of it.
         object_info: the node definitions of this install, as its running ComfyUI gives them.
         frontend_version: of the front-end that made `api`; else what the workflow says of itself.
+        look_up: whether Hugging Face and Civitai may be asked which addresses have the models' bytes.
 
     Raises:
         BadInput: a graph that cannot run here, or marks that make no contract.
@@ -72,16 +78,23 @@ def make_capsule(
     report(Progress(phase="contract", total=1))
     check_api_graph(api)
     missing_classes(api, object_info)
-    notes = build_with_notes(name, workflow, api, object_info).notes  # refuses bad marks before the slow part
+    notes = _notes(name, workflow, api, object_info)  # refuses bad marks before the slow part
     report(Progress(phase="contract", done=1, total=1))
     snapshot = snapshot_install(
-        install, name=name, message=message, graph=api, ui=workflow, object_info=object_info, report=report
+        install,
+        name=name,
+        message=message,
+        graph=api,
+        ui=workflow,
+        object_info=object_info,
+        look_up=look_up,
+        report=report,
     )
     choices = _model_choices(api, object_info, snapshot.lock.models)
     frontend = frontend_version or str((workflow.get("extra") or {}).get("frontendVersion", ""))
     findings = (*snapshot.lock.findings, *map(_left_out, notes))
     observed = snapshot.lock.observed.model_copy(update={"frontend": frontend})
-    return Capsule(
+    capsule = Capsule(
         lock=snapshot.lock.model_copy(update={"observed": observed, "findings": findings}),
         pylock=snapshot.pylock,
         workflow=workflow,
@@ -90,6 +103,16 @@ def make_capsule(
         object_info=frozen_signatures(object_info, used_classes(api)),
         files=snapshot.files,
     )
+    return without_secrets(capsule)
+
+
+def _notes(name: str, workflow: Mapping[str, Any], api: ApiGraph, object_info: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the contract leaves out. A refusal quotes the graph, so it is made again of one without secrets."""
+    try:
+        return build_with_notes(name, workflow, api, object_info).notes
+    except BadInput as refused:
+        build_with_notes(name, *graphs_without_secrets(workflow, api, object_info), object_info)
+        raise BadInput(refused.code, "A mark does not fit a secret value.", refused.cure) from None
 
 
 def _left_out(note: str) -> Finding:
@@ -123,6 +146,7 @@ def export_live(
     name: str,
     message: str = "",
     frontend_version: str = "",
+    look_up: bool = False,
     report: Report = silent,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> ExportResult:
@@ -138,10 +162,11 @@ def export_live(
         install,
         workflow,
         api,
-        _live_object_info(),
+        live_object_info(),
         name=name,
         message=message,
         frontend_version=frontend_version,
+        look_up=look_up,
         report=watched,
     )
     path = install.user_dir / "capsules" / f"{capsule.name}-{capsule.digests.id}{SUFFIX}"
@@ -151,9 +176,35 @@ def export_live(
     return ExportResult(path=path, digests=capsule.digests, lock=capsule.lock, contract=capsule.contract)
 
 
-def snapshot_live(api: ApiGraph | None = None, report: Report = silent) -> Snapshot:
-    """The snapshot of the running ComfyUI from inside it; with a graph, of what that graph uses too."""
-    return snapshot_install(live_install(), graph=api, object_info=_live_object_info(), report=report)
+def snapshot_live(
+    api: ApiGraph | None = None,
+    workflow: Mapping[str, Any] | None = None,
+    report: Report = silent,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Snapshot:
+    """The snapshot of the running ComfyUI from inside it; with a graph, of what that graph uses too.
+
+    Raises:
+        Cancelled: within half a second after `cancelled` says so.
+    """
+    watched = _watched(report, cancelled)
+    with _kindly():
+        return snapshot_install(live_install(), graph=api, ui=workflow, object_info=live_object_info(), report=watched)
+
+
+@contextmanager
+def _kindly() -> Iterator[None]:
+    """Let ComfyUI's event loop have its turn soon while we work in a thread beside it.
+
+    Each time that the loop comes back from the system it waits until the running thread is asked to let go, 5 ms by
+    default; a request that reads twenty files waits twenty times.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_TURN)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _watched(report: Report, cancelled: Callable[[], bool]) -> Report:
@@ -161,17 +212,7 @@ def _watched(report: Report, cancelled: Callable[[], bool]) -> Report:
 
     def watch(progress: Progress) -> None:
         if cancelled():
-            raise Cancelled("The export was cancelled; nothing was written.")
+            raise Cancelled("Cancelled; nothing was written.")
         report(progress)
 
     return watch
-
-
-def _live_object_info() -> Mapping[str, Any]:
-    """The node definitions of this very ComfyUI, asked over its own address: its loop goes on meanwhile."""
-
-    async def ask() -> Mapping[str, Any]:
-        async with ComfyClient(live_address()) as client:
-            return await client.object_info()
-
-    return asyncio.run(ask())

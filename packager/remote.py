@@ -31,6 +31,7 @@ def export_remote(
     *,
     name: str,
     message: str = "",
+    look_up: bool = False,
     report: Report = silent,
 ) -> Capsule:
     """The capsule that the ComfyUI at `address` makes of `workflow`, every byte checked after the way here.
@@ -40,7 +41,8 @@ def export_remote(
         CapsuleError: what went wrong there.
     """
     version = str((workflow.get("extra") or {}).get("frontendVersion", ""))
-    body = {"name": name, "workflow": workflow, "api": api, "message": message, "frontend_version": version}
+    said = {"name": name, "message": message, "frontend_version": version, "look_up": look_up}
+    body = {**said, "workflow": workflow, "api": api}
     task = _finished(address, _ask("POST", address, "/capsule/export", json=body).json()["task"], report)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "received.capsule.zip")
@@ -48,12 +50,18 @@ def export_remote(
         return read_capsule(file)
 
 
-def snapshot_remote(address: str, report: Report = silent) -> dict[str, Any]:
+def snapshot_remote(
+    address: str,
+    workflow: Mapping[str, Any] | None = None,
+    api: Mapping[str, Any] | None = None,
+    report: Report = silent,
+) -> dict[str, Any]:
     """The snapshot that the ComfyUI at `address` takes of itself: ``{"lock": …, "pylock": …}``.
 
     Raises: as `export_remote`.
     """
-    task = _finished(address, _ask("POST", address, "/capsule/snapshot", json={}).json()["task"], report)
+    body = {"workflow": workflow, "api": api} if api else {}
+    task = _finished(address, _ask("POST", address, "/capsule/snapshot", json=body).json()["task"], report)
     return dict(task["result"])
 
 

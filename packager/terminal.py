@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.filesize import decimal
+from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table as Grid
 from rich.text import Text
 
 from .capsule import Capsule, Finding, Lock
+from .digest_cache import Checked
 from .errors import CapsuleError
 from .progress import Progress as Event
 from .progress import Report, silent
@@ -35,9 +37,20 @@ def progress_bars(quiet: bool) -> Iterator[Report]:
     elif not _err.is_terminal:
         yield _lines()
     else:
-        words, item = TextColumn("{task.description:<12}"), TextColumn("{task.fields[item]}")
-        with Progress(words, BarColumn(), item, TimeElapsedColumn(), console=_err, transient=True) as bars:
+        words, item = TextColumn("{task.description:<12}"), TextColumn("{task.fields[item]}", markup=False)
+        columns = (words, BarColumn(), item, TextColumn("{task.fields[amount]}"), TimeElapsedColumn())
+        with Progress(*columns, console=_err, transient=True) as bars:
             yield _bars(bars)
+
+
+def _amount(task: Task) -> str:
+    """How many bytes, of how many, and the time that is left at the speed of the last while."""
+    words = f"{decimal(int(task.completed))} of {decimal(int(task.total or 0))}"
+    left = task.time_remaining
+    if left is None or task.finished:
+        return words
+    minutes, seconds = divmod(int(left), 60)
+    return f"{words}, {minutes}:{seconds:02} left"
 
 
 def _bars(bars: Progress) -> Report:
@@ -45,8 +58,12 @@ def _bars(bars: Progress) -> Report:
 
     def report(event: Event) -> None:
         if event.phase not in tasks:
-            tasks[event.phase] = bars.add_task(event.phase, total=None, item="")
-        bars.update(tasks[event.phase], completed=event.done, total=event.total or None, item=event.item[-60:])
+            tasks[event.phase] = bars.add_task(event.phase, total=None, item="", amount="")
+        number = tasks[event.phase]
+        item = event.item[-60:].translate(_CONTROLS)
+        bars.update(number, completed=event.done, total=event.total or None, item=item)
+        counts_bytes = event.unit == "bytes" and event.total
+        bars.update(number, amount=_amount(bars.tasks[number]) if counts_bytes else "")
 
     return report
 
@@ -132,6 +149,8 @@ def show_capsule(capsule: Capsule, distributions: int) -> None:
         say(f"takes     {item.name}: {item.type}, {need}")
     for output in capsule.contract.outputs:
         say(f"gives     {output.name}: {output.type}")
+    if capsule.secrets:
+        say(f"secrets   {', '.join(capsule.secrets)}, to be given where it runs")
     show_lock(capsule.lock, distributions)
 
 
@@ -153,6 +172,19 @@ def show_comparison(table: Table, as_json: bool) -> None:
         rows = ((row.kind, row.subject, row.expected, row.found) for row in table.differing)
         show_table("Differences", ("kind", "what", "expected", "found"), rows)
     say(table.sentence)
+
+
+def show_checked(checked: Checked, as_json: bool) -> None:
+    """The wrong digests among those that were remembered, and how many were right."""
+    if as_json:
+        show_json(checked.model_dump(mode="json"))
+        return
+    if checked.wrong:
+        rows = ((item.path, item.cached[:12], item.found[:12] or item.reason) for item in checked.wrong)
+        show_table("Wrong digests, now forgotten", ("file", "remembered", "found"), rows)
+    say(f"{checked.right} right, {len(checked.wrong)} wrong, {checked.outdated} of files that changed, now forgotten")
+    if checked.absent:
+        say(f"{checked.absent} not checked: the file is not there now")
 
 
 def show_restored(done: Restored, as_json: bool) -> None:

@@ -62,22 +62,24 @@ class Handlers:
 
     @guarded("read")
     async def snapshot(self, request: web.Request) -> web.StreamResponse:
-        """``POST /capsule/snapshot`` ``{api?, client_id?}``: start reading the environment; 202 with the task."""
+        """``POST /capsule/snapshot`` ``{workflow?, api?, client_id?}``: start reading; 202 with the task."""
         body = await _json_object(request)
-        api = _optional(body, "api", dict)
+        api, workflow = _optional(body, "api", dict), _optional(body, "workflow", dict)
 
         def work(report: Report, cancelled: Callable[[], bool]) -> tuple[dict[str, Any], Path | None]:
-            return _engine().snapshot_live(api, report).model_dump(mode="json"), None
+            return _engine().snapshot_live(api, workflow, report, cancelled).model_dump(mode="json"), None
 
         return _accepted(self._tasks.start(Task("snapshot", _optional(body, "client_id", str) or ""), work))
 
     @guarded("export")
     async def export(self, request: web.Request) -> web.StreamResponse:
-        """``POST /capsule/export`` ``{name, workflow, api, frontend_version, message?, client_id?}``; 202 as above."""
+        """``POST /capsule/export`` ``{name, workflow, api, frontend_version, message?, look_up?, client_id?}``; 202 as
+        above.
+        """
         body = await _json_object(request)
         workflow, api = _required(body, "workflow", dict), _required(body, "api", dict)
         name, frontend = _required(body, "name", str), _required(body, "frontend_version", str)
-        message = _optional(body, "message", str) or ""
+        message, look_up = _optional(body, "message", str) or "", bool(_optional(body, "look_up", bool))
 
         def work(report: Report, cancelled: Callable[[], bool]) -> tuple[dict[str, Any], Path | None]:
             result = _engine().export_live(
@@ -86,6 +88,7 @@ class Handlers:
                 name=name,
                 message=message,
                 frontend_version=frontend,
+                look_up=look_up,
                 report=report,
                 cancelled=cancelled,
             )

@@ -1,6 +1,7 @@
 /** The foot of the panel: name and button, then progress, then the result or what stopped it. */
 import { bytes, copyLine, h, iconButton } from "./dom.mjs";
 import { isRunning } from "./export.mjs";
+import { clock, createPace } from "./pace.mjs";
 import { t } from "./strings.mjs";
 
 /**
@@ -9,6 +10,7 @@ import { t } from "./strings.mjs";
  */
 export function createExportBox(store, exporter) {
   const element = h("div.cc-foot");
+  const pace = createPace();
   let install = "";
   let shown = {};
 
@@ -60,7 +62,10 @@ export function createExportBox(store, exporter) {
     const waiting = { reading: t("export.reading"), queued: t("export.queued"), running: t("export.starting") }[state];
     const phases = progress.length ? progress : [{ label: waiting, item: "", done: 0, total: 0, unit: "items" }];
     return [
-      h("ol.cc-phases", { "aria-live": "polite" }, ...phases.map((event, index) => phaseRow(event, index === phases.length - 1))),
+      h("ol.cc-phases", { "aria-live": "polite" }, ...phases.map((event, index) => {
+        const current = event.total ? event.done < event.total : index === phases.length - 1;
+        return phaseRow(event, current, current ? pace(event, performance.now()) : null);
+      })),
       h("button.cc-plain", { type: "button", onclick: () => exporter.cancel() }, t("export.cancel")),
     ];
   }
@@ -79,13 +84,13 @@ export function createExportBox(store, exporter) {
   return { element, draw, check };
 }
 
-function phaseRow({ phase, label = t(`phase.${phase}`), item, done, total, unit }, current) {
+function phaseRow({ phase, label = t(`phase.${phase}`), item, done, total, unit }, current, left) {
   const amount = total ? (unit === "bytes" ? t("amount.of", { done: bytes(done), total: bytes(total) }) : t("amount.of", { done, total })) : "";
   const share = total ? Math.min(100, (100 * done) / total) : 0;
   const icon = current ? "pi pi-spin pi-spinner" : "pi pi-check";
   return h("li.cc-phase", {},
     h("i", { class: icon, "aria-hidden": "true" }), h("span", {}, label),
-    h("span.cc-where", { title: item }, current ? item : ""), h("span.cc-amount", {}, amount),
+    h("span.cc-where", { title: item }, current ? item : ""), h("span.cc-amount", {}, left === null ? amount : `${amount}, ${t("time.left", { time: clock(left) })}`),
     current && total > 0 && h("div.cc-bar", { role: "progressbar", "aria-valuenow": Math.round(share), "aria-label": label },
       h("div", { style: `width:${share}%` })));
 }

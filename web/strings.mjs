@@ -35,6 +35,7 @@ const ENGLISH = {
   "export.queued": "Waiting for the export before it",
   "export.starting": "Starting",
   "amount.of": "{done} of {total}",
+  "time.left": "{time} left",
   "phase.contract": "Reading the marks",
   "phase.comfyui": "ComfyUI",
   "phase.packs": "Custom node packs",

@@ -2,12 +2,23 @@
 
 from .archive import safe_name
 from .capsule import SUFFIX, WORKFLOW_NAME, Capsule, read_capsule, write_capsule
-from .digests import canonical_json, environment_digest, sha256_bytes, sha256_file, tree_digest
-from .files import GIT, GIT_ENVIRONMENT, LEFT_OUT, git, is_checkout, tree_files
+from .digests import Hasher, canonical_json, environment_digest, sha256_bytes, sha256_file, tree_digest
+from .files import (
+    LEFT_OUT,
+    NOT_CORE,
+    START_SCRIPTS,
+    CheckoutFiles,
+    beyond_links,
+    checkout_files,
+    plain_files,
+    tree_files,
+)
+from .git import BUNDLE_REF, GIT, GIT_ENVIRONMENT, LINE_ENDS, for_git, git, git_names, is_checkout
 from .locktoml import lock_toml
 from .models import (
     FORMAT,
     ApiGraph,
+    Checkout,
     ComfyUI,
     Digests,
     Finding,
@@ -16,40 +27,67 @@ from .models import (
     Library,
     Lock,
     Model,
+    ModelOrigin,
     Observed,
     Pack,
     Platform,
     Program,
+    Source,
+    Submodule,
     System,
+    carried_entries,
 )
+from .pylocktool import NOBODY, ChangedFile, Editable, PythonTool
+from .tarball import extract_tar, write_tar
 
 __all__ = [
+    "BUNDLE_REF",
     "FORMAT",
     "GIT",
     "GIT_ENVIRONMENT",
     "LEFT_OUT",
+    "LINE_ENDS",
+    "NOBODY",
+    "NOT_CORE",
+    "START_SCRIPTS",
     "SUFFIX",
     "WORKFLOW_NAME",
     "ApiGraph",
     "Capsule",
+    "ChangedFile",
+    "Checkout",
+    "CheckoutFiles",
     "ComfyUI",
     "Digests",
+    "Editable",
     "Finding",
+    "Hasher",
     "InputFile",
     "Kind",
     "Library",
     "Lock",
     "Model",
+    "ModelOrigin",
     "Observed",
     "Pack",
     "Platform",
     "Program",
+    "PythonTool",
+    "Source",
+    "Submodule",
     "System",
+    "beyond_links",
     "canonical_json",
+    "carried_entries",
+    "checkout_files",
     "environment_digest",
+    "extract_tar",
+    "for_git",
     "git",
+    "git_names",
     "is_checkout",
     "lock_toml",
+    "plain_files",
     "read_capsule",
     "safe_name",
     "sha256_bytes",
@@ -57,4 +95,5 @@ __all__ = [
     "tree_digest",
     "tree_files",
     "write_capsule",
+    "write_tar",
 ]

@@ -6,11 +6,14 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .models import Lock
+
+#: The sha256 (hex) of each of many regular files; raises for one that cannot be read.
+Hasher = Callable[[Sequence[Path]], Mapping[Path, str]]
 
 
 def canonical_json(value: Any) -> bytes:
@@ -29,13 +32,19 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def tree_digest(root: Path, names: Iterable[str]) -> str:
+def hash_each(paths: Sequence[Path]) -> dict[Path, str]:
+    """The plain `Hasher`: one file after another, nothing remembered."""
+    return {path: sha256_file(path) for path in paths}
+
+
+def tree_digest(root: Path, names: Iterable[str], hasher: Hasher = hash_each) -> str:
     """The digest of the files `names` (relative, with ``/``) under `root`.
 
     One line a file, sorted by name: mode (``100644``, ``100755`` or ``120000`` as git has them), the sha256
     of its content or of its link target, and its name. A name that is gone counts as absent.
     """
-    lines = []
+    modes: dict[str, str] = {}
+    contents: dict[str, str] = {}
     for name in sorted(set(names)):
         path = root / name
         try:
@@ -43,13 +52,12 @@ def tree_digest(root: Path, names: Iterable[str]) -> str:
         except FileNotFoundError:
             continue
         if stat.S_ISLNK(status.st_mode):
-            mode, content = "120000", sha256_bytes(os.fsencode(os.readlink(path)))
+            modes[name], contents[name] = "120000", sha256_bytes(os.fsencode(os.readlink(path)))
         elif stat.S_ISREG(status.st_mode):
-            mode = "100755" if status.st_mode & stat.S_IXUSR else "100644"
-            content = sha256_file(path)
-        else:
-            continue  # a submodule's folder, a socket: no bytes of its own
-        lines.append(f"{mode} {content} {name}\n")
+            modes[name] = "100755" if status.st_mode & stat.S_IXUSR else "100644"
+        # else a submodule's folder, a socket: no bytes of its own
+    hashed = hasher([root / name for name in modes if name not in contents])
+    lines = (f"{mode} {contents.get(name) or hashed[root / name]} {name}\n" for name, mode in modes.items())
     return sha256_bytes("".join(lines).encode("utf-8", "surrogateescape"))
 
 
@@ -57,17 +65,19 @@ def environment_digest(lock: Lock, pylock: str) -> str:
     """What restore gives back and `verify` compares: platform, ComfyUI, system, packs, models and Python.
 
     Left out: what was merely observed, the findings (they may depend on a network look-up), the input files,
-    the capsule's own identity, which packs this one graph uses, and the packages that a distribution happens to keep
-    a library in.
+    the capsule's own identity, which packs this one graph uses, which entries carry bytes (trees have digests), and
+    the packages that a distribution happens to keep a library in.
     """
+    carried: dict[str, Any] = dict.fromkeys(("patch", "bundle", "carried"), True)
+    carried["submodules"] = {"__all__": {"patch", "bundle"}}
     value = {
         "platform": lock.platform.model_dump(mode="json"),
-        "comfyui": lock.comfyui.model_dump(mode="json"),
+        "comfyui": lock.comfyui.model_dump(mode="json", exclude=carried),
+        "packs": [pack.model_dump(mode="json", exclude={**carried, "used": True}) for pack in lock.packs],
         "system": {
             "libraries": [item.soname for item in lock.system.libraries],
             "programs": [item.name for item in lock.system.programs],
         },
-        "packs": [pack.model_dump(mode="json", exclude={"used"}) for pack in lock.packs],
         "models": [model.model_dump(mode="json", exclude={"sources"}) for model in lock.models],
         "python": sha256_bytes(pylock.encode()),
     }

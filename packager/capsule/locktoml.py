@@ -50,7 +50,8 @@ def lock_toml(lock: Lock) -> str:
 
 def _table(value: dict[str, Any]) -> Table:
     table = tomlkit.table()
-    for key, item in value.items():
+    # What a thing is called comes first, then what it is.
+    for key, item in sorted(value.items(), key=lambda entry: entry[0] not in ("name", "path", "version")):
         if item not in ("", [], None):
             table.add(key, _array(item) if isinstance(item, list) else item)
     return table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 #: The version of the file format. A newer major version is refused, see `read`.
 FORMAT = "1.0"
@@ -28,31 +28,80 @@ class Platform(Frozen):
     templates: str = ""  # version of comfyui-workflow-templates
 
 
-class ComfyUI(Frozen):
-    """ComfyUI itself: where it came from and which tree it is."""
+class Checkout(Frozen):
+    """A git checkout: where its commit can be had again, and what lies over it.
 
-    version: str
-    kind: Literal["git", "folder"]
-    origin: str = ""  # the remote's URL, without credentials; empty when there is none
-    commit: str = ""
-    tree: str = ""  # digest of the files, see `digests.tree_digest`
-    patch: str = ""  # the entry that holds local changes and untracked files, for ``git apply --binary``
+    Attributes:
+        origin: the remote's URL, without credentials; empty when there is none.
+        line_ends: what git was told to make of line ends: ``""``, leave them; ``crlf``, ``core.autocrlf=true``;
+            ``attributes``, ``core.eol=crlf``, which holds for files that ``.gitattributes`` calls text.
+        patch: the entry with local changes and untracked files, for ``git apply --binary``.
+        bundle: the entry with a git bundle of `commit`, when no remote that others reach is known to have it.
+    """
 
-
-class Pack(Frozen):
-    """One custom-node pack."""
-
-    name: str  # its folder (or file) under a custom_nodes root
-    kind: Literal["git", "folder", "file"]
-    enabled: bool = True
     origin: str = ""
     commit: str = ""
+    line_ends: Literal["", "crlf", "attributes"] = ""
+    patch: str = ""
+    bundle: str = ""
+
+
+class Submodule(Checkout):
+    """A checkout inside a checkout: a submodule at the commit that was really there, or a repository cloned into it."""
+
+    path: str  # relative to the tree it is in, with ``/``
+
+
+class Source(Checkout):
+    """A source tree: where its bytes can be had again, and the digest that proves them.
+
+    Attributes:
+        kind: a git checkout; an archive of the Comfy registry; a folder or a single file without either.
+        tree: digest of the files, see `digests.tree_digest`; of a single file its sha256.
+        submodules: outer ones first.
+        carried: the entry with the files (a tar, or the single file), when they have no origin.
+    """
+
+    kind: Literal["git", "registry", "folder", "file"]
     tree: str = ""
-    patch: str = ""  # as in `ComfyUI`
-    classes: tuple[str, ...] = ()  # the node classes it gives, as ComfyUI's module record says
-    requirements: tuple[str, ...] = ()  # its requirement files, e.g. ``requirements.txt``
-    install_script: str = ""  # e.g. ``install.py``
-    used: bool = False  # whether the graph uses one of its classes; not part of the environment digest
+    submodules: tuple[Submodule, ...] = ()
+    carried: str = ""
+
+
+class ComfyUI(Source):
+    """ComfyUI itself."""
+
+    version: str
+
+
+class Pack(Source):
+    """One custom-node pack.
+
+    Attributes:
+        name: of its folder or file, without what disables it.
+        path: where it lies under its custom_nodes root: `name`, ``NAME.disabled`` or ``.disabled/NAME``.
+        registry: ``ID@VERSION`` of a pack from the Comfy registry.
+        classes: the node classes it gives, as ComfyUI's module record says.
+        requirements: its requirement files, e.g. ``requirements.txt``; install_script: e.g. ``install.py``.
+        used: whether the graph uses one of its classes; not part of the environment digest.
+    """
+
+    name: str
+    path: str = ""
+    enabled: bool = True
+    registry: str = ""
+    classes: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
+    install_script: str = ""
+    used: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _placed(cls, said: Any) -> Any:
+        """Without a `path` it lies where its name and state say."""
+        if not isinstance(said, dict) or said.get("path") or not isinstance(said.get("name"), str):
+            return said
+        return {**said, "path": said["name"] + ("" if said.get("enabled", True) else ".disabled")}
 
 
 #: ``os``: the system gives it; ``driver``: it comes with the host's graphics driver; ``optional``: only files need it
@@ -86,14 +135,22 @@ class System(Frozen):
     programs: tuple[Program, ...] = ()
 
 
+class ModelOrigin(Frozen):
+    """One address from which a model may be had again."""
+
+    url: str  # without credentials and tokens
+    proved: bool = False  # whether what gives the file there, or who fetched it from there, names this very sha256
+    how: str = ""  # where it was learnt: ``workflow``, ``side-file``, ``huggingface-cache``, ``templates``, a look-up
+
+
 class Model(Frozen):
     """One model file that the graph uses. Content is identity; the path is only a placement."""
 
-    folder: str  # the folder type, e.g. ``upscale_models``
+    folder: str  # below ComfyUI's models folder: the folder type's name, e.g. ``upscale_models``, or its own folder
     name: str  # as the node sees it, with ``/``
     size: int  # bytes
     sha256: str
-    sources: tuple[str, ...] = ()  # URLs that the workflow declares; unproved unless a finding's absence says so
+    sources: tuple[ModelOrigin, ...] = ()  # the proved ones first
 
 
 class InputFile(Frozen):
@@ -142,6 +199,17 @@ class Lock(Frozen):
     inputs: tuple[InputFile, ...] = ()
     findings: tuple[Finding, ...] = ()
     observed: Observed = Observed()
+
+
+def carried_entries(lock: Lock) -> list[str]:
+    """The entries with carried bytes that `lock` names, sorted."""
+    names = [f"inputs/{item.name}" for item in lock.inputs]
+    for source in (lock.comfyui, *lock.packs):
+        names += [
+            source.carried,
+            *(name for item in (source, *source.submodules) for name in (item.patch, item.bundle)),
+        ]
+    return sorted(name for name in names if name)
 
 
 class Digests(Frozen):

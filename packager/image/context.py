@@ -23,13 +23,12 @@ from ..materialise import (
     link_or_copy,
     materialise_sources,
     model_sources,
-    pack_folder,
-    read_pylock,
-    uv_lock_offline,
+    pack_place,
 )
 from ..progress import Progress, Report
 from ..snapshot import packages_of_python
 from .dockerfile import dockerfile, readme
+from .lock import write_lock
 from .own import copy_own, requirements
 from .plan import EPOCH, ImagePlan, make_plan
 from .python import carry_python, find_prefix
@@ -98,7 +97,7 @@ def _fill(
     report(Progress(phase="image", item="gateway"))
     copy_own(into / "gateway")
     here = Path(__file__).parent
-    locked = read_pylock(capsule.pylock)
+    write_lock(capsule, plan, into / "lock")
     texts = {
         "Dockerfile": dockerfile(plan),
         "README.md": readme(plan),
@@ -107,10 +106,7 @@ def _fill(
         "build/comfy-capsule": (here / "launcher.sh").read_text(),
         "build/gateway-requirements.txt": requirements("gateway").read_text(),
         "build/uv-requirements.txt": requirements("uv").read_text(),
-        "lock/pylock.toml": uv_lock_offline(locked).text,
     }
-    if locked.unproved:
-        texts["lock/unproved.txt"] = "\n".join(sorted(locked.unproved)) + "\n"
     if plan.prove:
         # Not the capsule itself: a changed value in the graph must not make the build boot ComfyUI again.
         texts["proof/object_info.json"] = json.dumps(json.loads(canonical_json(capsule.object_info)), indent=1)
@@ -139,7 +135,9 @@ def _sources(capsule: Capsule, into: Path, report: Report, packs: Packs) -> None
     target = into / "sources" / "custom_nodes"
     target.mkdir(parents=True)
     for pack in chosen_packs(capsule, packs):
-        made.packs[pack_folder(pack)].rename(target / pack_folder(pack))
+        there = target / pack_place(pack)
+        there.parent.mkdir(exist_ok=True)  # ``.disabled``
+        made.packs[pack_place(pack)].rename(there)
     made.comfyui.rename(into / "sources" / "comfyui")
     shutil.rmtree(staging)
 

@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import Capsule, System, safe_name
+from ..capsule import Capsule, Pack, System, safe_name
 from ..errors import BadInput, CapsuleError
-from ..materialise import Packs, chosen_packs, pack_folder, read_pylock, refuse_local_distributions
+from ..materialise import Packs, chosen_packs, pack_place, read_pylock, refuse_not_carried
 
 DEFAULT_BASE = "debian:bookworm-slim"
 
@@ -45,9 +45,11 @@ class ImagePlan(BaseModel):
         base: what ``FROM`` gets.
         python_version: in full, e.g. ``3.11.7``.
         python: ``carried``, the context's ``python/`` becomes ``/opt/python``; ``base``, the base has that version.
+        packs: their places under ``custom_nodes``; those of folders end with ``/``.
         packages: Debian packages that the base has or gets; a carried Python's own come on top of them.
-        packs: their folder names under ``custom_nodes``.
         unproved: whether distributions without a hash are installed too (``lock/unproved.txt``).
+        carried: whether wheels come out of the capsule (``lock/wheels/``).
+        overlay: whether files come over the installed ones (``lock/overlay/``).
         prove: whether the build boots ComfyUI, without a network, and compares its node classes.
         digests: capsule, contract and environment, for the labels.
     """
@@ -62,6 +64,8 @@ class ImagePlan(BaseModel):
     packs: tuple[str, ...]
     models: tuple[BakedModel, ...]
     unproved: bool
+    carried: bool = False
+    overlay: bool = False
     prove: bool
     digests: dict[str, str]
 
@@ -103,7 +107,7 @@ def make_plan(
             f"{', '.join(locked.builds)} would have to be built from source; the image installs wheels only.",
             "Install it from a wheel where the capsule is made, and export again.",
         )
-    refuse_local_distributions(lock)
+    refuse_not_carried(lock, locked, capsule.files)
     for model in lock.models:
         safe_name(f"{model.folder}/{model.name}")  # `..` in a COPY would reach any file of the image
     return ImagePlan(
@@ -111,13 +115,19 @@ def make_plan(
         base=base or DEFAULT_BASE,
         python_version=version,
         python="base" if python_in_base else "carried",
+        packs=tuple(sorted(_copied(pack) for pack in chosen_packs(capsule, packs))),
         packages=_packages(lock.system),
-        packs=tuple(sorted(pack_folder(pack) for pack in chosen_packs(capsule, packs))),
         models=tuple(BakedModel(folder=item.folder, name=item.name, sha256=item.sha256) for item in lock.models),
         unproved=bool(locked.unproved),
+        carried=any(wheel.path for item in locked.pylock.packages for wheel in item.wheels or ()),
+        overlay=bool(locked.tool.changed or locked.tool.removed or locked.tool.editables),
         prove=prove,
         digests={"capsule": digests.capsule, "contract": digests.contract, "environment": digests.environment},
     )
+
+
+def _copied(pack: Pack) -> str:
+    return pack_place(pack) + ("" if pack.kind == "file" else "/")
 
 
 def _packages(system: System) -> tuple[str, ...]:

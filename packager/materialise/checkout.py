@@ -1,4 +1,4 @@
-"""One git source tree at one exact commit, fetched from its origin and proved equal to what the lock says."""
+"""One git checkout at one exact commit, with its local changes, out of its origin or out of the capsule."""
 
 from __future__ import annotations
 
@@ -6,71 +6,92 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..capsule import GIT, GIT_ENVIRONMENT, tree_digest, tree_files
-from ..command import run, without_credentials
+from ..capsule import BUNDLE_REF, GIT, GIT_ENVIRONMENT, LINE_ENDS, Checkout
+from ..command import run_bytes, without_credentials
 from ..errors import BadInput, CapsuleError
 
-_COMMIT = re.compile(r"[0-9a-f]{40}\Z")
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 
-# What git may do for a stranger's capsule: fetch over the ordinary transports (never ``ext::``), and write
-# bytes as they are in the commit: no content filter (LFS keeps its pointer file), no line-end conversion, no
-# attributes of this machine's owner. `GIT` switches hooks and monitors off.
-_GIT = (
-    *GIT,
-    "-c", "filter.lfs.smudge=",
-    "-c", "filter.lfs.process=",
-    "-c", "filter.lfs.required=false",
-    "-c", "core.autocrlf=false",
-    "-c", f"core.attributesFile={os.devnull}",
-    "-c", "advice.detachedHead=false",
-    "-c", "gc.auto=0",
-)  # fmt: skip
-_ENVIRONMENT = {
+# What git may do for a stranger's capsule: fetch over the ordinary transports (never ``ext::``). `GIT` switches hooks
+# and monitors off, and `_ATTRIBUTES` the filters, which are programs (LFS keeps its pointer files).
+_GIT = (*GIT, "-c", "advice.detachedHead=false", "-c", "gc.auto=0")
+_ENVIRONMENT: Mapping[str, str | None] = {
     **GIT_ENVIRONMENT,
     "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
     "GIT_LFS_SKIP_SMUDGE": "1",
     "LC_ALL": "C",
 }
+_ATTRIBUTES = {"as checked out": "* -filter\n", "as it is": "* -text -filter -ident -working-tree-encoding\n"}
 
 
-def check_out(
-    subject: str, origin: str, commit: str, tree: str, into: Path, *, patch: bytes | None, with_git: bool
-) -> None:
-    """Make `into` the checkout of `commit` from `origin`, `patch` applied, with `tree` as its digest.
+def check_out(subject: str, said: Checkout, into: Path, files: Mapping[str, bytes]) -> None:
+    """Make `into` the checkout that the lock says: its commit, its line ends, its local changes.
+
+    It is an ordinary one: shallow, detached, remote ``origin``. Checkouts inside it are not made here.
 
     Args:
         subject: what errors call it, e.g. ``the pack 'ComfyUI-GGUF'``.
-        tree: the digest that the files must have; empty when the lock has none.
-        patch: as ``git diff --binary`` writes it, or None.
-        with_git: keep ``.git`` (shallow, detached, remote ``origin``), or leave the bare files.
+        files: the capsule's, by entry name.
 
     Raises:
         BadInput: ``capsule-bad-origin`` for an origin or commit that is none.
-        CapsuleError: ``origin-gone``, ``commit-gone``, ``submodule-gone``, ``patch-failed``,
-            ``tree-differs``.
+        CapsuleError: ``origin-gone``, ``commit-gone``, ``patch-failed``, ``checkout-failed``.
     """
-    if not _COMMIT.match(commit) or not origin or origin.startswith("-"):
+    if not _COMMIT.match(said.commit) or said.origin.startswith("-") or not (said.origin or said.bundle):
         raise BadInput(
             "capsule-bad-origin",
-            f"The lock says {without_credentials(origin)!r} at {commit!r} for {subject}: "
+            f"The lock says {without_credentials(said.origin)!r} at {said.commit!r} for {subject}: "
             "that is no git origin and commit.",
             "Export the capsule again.",
         )
-    into.mkdir(parents=True)
-    _git(into, "init", "--quiet", "--template=")
-    _git(into, "remote", "add", "origin", "--", origin)
-    _fetch(subject, origin, commit, into)
-    _git(into, "checkout", "--quiet", "--detach", commit)
-    _submodules(subject, into)
-    if patch is not None:
-        _apply(subject, patch, into)
-    _prove(subject, commit, tree, into)
-    if not with_git:
-        _remove_git(into)
+    into.mkdir(parents=True, exist_ok=True)
+    _git(into, "init", "--quiet", "--template=", f"--object-format={'sha1' if len(said.commit) == 40 else 'sha256'}")
+    if said.origin:
+        _git(into, "remote", "add", "origin", "--", said.origin)
+    if said.bundle:
+        _unbundle(subject, said.commit, files[said.bundle], into)
+    else:
+        _fetch(subject, said.origin, said.commit, into)
+    for setting in LINE_ENDS[said.line_ends][1::2]:  # for git's next look at these files too
+        _git(into, "config", *setting.split("="))
+    try:
+        with _attributes(into, "as checked out"):
+            _git(into, "checkout", "--quiet", "--detach", said.commit)
+    except CapsuleError as error:
+        message = f"git cannot check out {subject}: {_reason(error)}"
+        raise CapsuleError("checkout-failed", message, "Export the capsule again.") from error
+    if said.patch:
+        _apply(subject, files[said.patch], into)
+
+
+@contextmanager
+def _attributes(checkout: Path, which: str) -> Iterator[None]:
+    """In this block these attributes come before those of the tree."""
+    file = checkout / ".git/info/attributes"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(_ATTRIBUTES[which])
+    yield
+    file.unlink()
+
+
+def _unbundle(subject: str, commit: str, bundle: bytes, into: Path) -> None:
+    file = into / ".git/capsule.bundle"
+    file.write_bytes(bundle)
+    (into / ".git/shallow").write_text(f"{commit}\n")  # its parents are not in the bundle
+    try:
+        _git(into, "fetch", "--quiet", "--no-tags", str(file), BUNDLE_REF)
+        _git(into, "cat-file", "-e", f"{commit}^{{commit}}")
+    except CapsuleError as error:
+        message = f"The capsule's bundle does not hold commit {commit} of {subject}: {_reason(error)}"
+        raise CapsuleError("commit-gone", message, "Export the capsule again.") from error
+    finally:
+        file.unlink()
+        (into / ".git/FETCH_HEAD").unlink(missing_ok=True)  # it would say that a remote has the commit
 
 
 def _fetch(subject: str, origin: str, commit: str, into: Path) -> None:
@@ -99,53 +120,42 @@ def _fetch(subject: str, origin: str, commit: str, into: Path) -> None:
         ) from error
 
 
-def _submodules(subject: str, into: Path) -> None:
-    """Fetch submodules, if there are any, at the commits that the tree itself pins."""
-    if not (into / ".gitmodules").is_file():
-        return
-    try:
-        _git(into, "submodule", "--quiet", "update", "--init", "--recursive", "--checkout")
-    except CapsuleError as error:
-        raise CapsuleError(
-            "submodule-gone",
-            f"A submodule of {subject} cannot be fetched: {_reason(error)}",
-            "Check the network and your access to the submodule's address.",
-        ) from error
-
-
 def _apply(subject: str, patch: bytes, into: Path) -> None:
-    file = into / ".git" / "capsule.patch"  # a file, not text on stdin: a patch holds bytes of any encoding
+    """Apply `patch`, which is of files as git stores them: those it changes are first put back into that form."""
+    file = into / ".git" / "capsule.patch"
     file.write_bytes(patch)
     try:
-        _git(into, "apply", "--binary", "--whitespace=nowarn", str(file))
-    except CapsuleError as error:
-        raise CapsuleError(
-            "patch-failed",
-            f"The local changes of {subject} do not apply: {_reason(error)}",
-            "Export the capsule again.",
-        ) from error
+        with _attributes(into, "as it is"):
+            counted = _git(into, "apply", "--numstat", "-z", str(file)).split(b"\0")
+            touched = {line.split(b"\t", 2)[2] for line in counted if line.count(b"\t") >= 2}
+            staged = (line.partition(b"\t") for line in _git(into, "ls-files", "-z", "--stage").split(b"\0"))
+            known = touched & {name for facts, _, name in staged if not facts.startswith(b"160000")}
+            for name in known:
+                (into / os.fsdecode(name)).unlink(missing_ok=True)
+            _git(into, "checkout-index", "-z", "--stdin", stdin=_lines(known))
+            _git(into, "apply", "--binary", "--whitespace=nowarn", str(file))
+            # What the tree's own .gitignore names is part of the tree only if git tracks it, as it did.
+            ignored = _git(into, "ls-files", "-z", "--others", "--ignored", "--exclude-standard").split(b"\0")
+            _git(into, "update-index", "-z", "--add", "--stdin", stdin=_lines(touched.intersection(ignored)))
+    except (CapsuleError, OSError) as error:
+        reason = _reason(error) if isinstance(error, CapsuleError) else str(error)
+        message = f"The local changes of {subject} do not apply: {reason}"
+        raise CapsuleError("patch-failed", message, "Export the capsule again.") from error
     finally:
         file.unlink()
 
 
-def _prove(subject: str, commit: str, tree: str, into: Path) -> None:
-    head = _git(into, "rev-parse", "HEAD").strip()
-    found = tree_digest(into, tree_files(into))
-    if head != commit or (tree and found != tree):
-        raise CapsuleError(
-            "tree-differs",
-            f"{subject[0].upper()}{subject[1:]} at commit {commit[:12]} has other files than the capsule "
-            f"says (tree {found[:12]}, expected {tree[:12]}).",
-            "The captured folder had changes that the capsule does not carry; export it again.",
-        )
+def _lines(names: Iterable[bytes]) -> bytes:
+    return b"".join(name + b"\0" for name in sorted(names) if name)
 
 
-def _remove_git(into: Path) -> None:
+def remove_git(into: Path) -> None:
+    """Take git's own files out of the tree `into`, and out of the checkouts inside it."""
     for folder, folders, files in os.walk(into):
         if ".git" in folders:
             remove_tree(Path(folder) / ".git")
             folders.remove(".git")
-        if ".git" in files:  # a submodule's pointer into the top .git
+        if ".git" in files:
             (Path(folder) / ".git").unlink()
 
 
@@ -159,12 +169,11 @@ def remove_tree(folder: Path) -> None:
     shutil.rmtree(folder, onerror=writable)
 
 
-def _git(folder: Path, *words: str) -> str:
-    if "GIT_SSH_COMMAND" in os.environ:
-        environment = _ENVIRONMENT
-    else:  # never wait for a passphrase or a host key that nobody sees
+def _git(folder: Path, *words: str, stdin: bytes | None = None) -> bytes:
+    environment = _ENVIRONMENT
+    if "GIT_SSH_COMMAND" not in os.environ:  # never wait for a passphrase or a host key that nobody sees
         environment = {**_ENVIRONMENT, "GIT_SSH_COMMAND": "ssh -oBatchMode=yes"}
-    return run([*_GIT, *words], cwd=folder, env=environment)
+    return run_bytes([*_GIT, *words], cwd=folder, env=environment, stdin=stdin)
 
 
 def _reason(error: CapsuleError) -> str:

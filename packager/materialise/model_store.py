@@ -16,9 +16,10 @@ from typing import Self
 from filelock import FileLock
 from platformdirs import user_data_path
 
-from ..capsule import Model, sha256_file
+from ..capsule import Model
 from ..errors import BadInput, CapsuleError
-from ..progress import Progress, Report
+from ..hashing import hash_files
+from ..progress import Progress, Report, silent
 from .interface import ModelSource
 
 _HEX = frozenset("0123456789abcdef")
@@ -40,14 +41,18 @@ class ModelStore:
             raise BadInput("capsule-unsafe-name", message, "Export the capsule again.")
         return self.root / "sha256" / model.sha256[:2] / model.sha256
 
-    def find(self, model: Model) -> Path | None:
-        """The model's file when it is here and whole; a damaged one is removed."""
+    def find(self, model: Model, report: Report = silent) -> Path | None:
+        """The model's file when it is here and whole; a damaged one is removed.
+
+        Raises:
+            CapsuleError: ``file-unreadable`` and its like, see `hash_files`; nothing is removed then.
+        """
         path = self.path(model)
         if not path.is_file():
             return None
         if path.stat().st_size == model.size and _note(path).exists() and _note(path).read_text() == _state(path):
             return path
-        if path.stat().st_size == model.size and sha256_file(path) == model.sha256:
+        if path.stat().st_size == model.size and _digest(path, report) == model.sha256:
             _note(path).write_text(_state(path))
             return path
         path.unlink()
@@ -62,7 +67,7 @@ class ModelStore:
         path = self.path(model)
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
-            found = self.find(model)
+            found = self.find(model, report)
             if found is not None:
                 return found
             refused = []
@@ -136,6 +141,7 @@ class _Part:
         while chunk := self._file.read(1 << 20):
             self._hash.update(chunk)
             self.offset += len(chunk)
+            self._tell()
         if self.offset > self._model.size:
             self.restart()
         return self
@@ -163,10 +169,15 @@ class _Part:
         self._file.write(data)
         self._hash.update(data)
         self.offset += len(data)
-        progress = Progress(
-            phase="models", item=self._model.name, done=self.offset, total=self._model.size, unit="bytes"
-        )
-        self._report(progress)
+        self._tell()
+
+    def _tell(self) -> None:
+        total = self._model.size
+        self._report(Progress(phase="models", item=self._model.name, done=self.offset, total=total, unit="bytes"))
+
+
+def _digest(path: Path, report: Report) -> str:
+    return hash_files([path], report, phase="models")[path].need()
 
 
 def _note(path: Path) -> Path:

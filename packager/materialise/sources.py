@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import Capsule, Pack, safe_name
+from ..capsule import NOT_CORE, Capsule, Checkout, Pack, Source, safe_name
 from ..errors import BadInput, CapsuleError
 from ..progress import Progress, Report
-from .checkout import check_out, remove_tree
+from .checkout import remove_tree
 from .paths import place
+from .tree import make_tree
 
 Packs = Literal["used", "all"]
 
@@ -22,7 +24,7 @@ _PARALLEL = 8  # fetches at once; they wait for the network, not for the process
 
 
 class Sources(BaseModel):
-    """What was materialised: the ComfyUI folder, and each pack's folder by its name (`pack_folder`)."""
+    """What was materialised: the ComfyUI folder, and each pack's folder or file by its place (`pack_place`)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,13 +56,19 @@ def materialise_sources(capsule: Capsule, folder: Path, report: Report, *, packs
     refuse_sources(capsule, wanted)
     comfyui = folder / "ComfyUI"
     staging = folder / ".packs"  # beside ComfyUI, so that its checkout finds an empty folder
-    jobs = [("ComfyUI", _comfyui_job(capsule, comfyui, with_git))]
+    core, files = capsule.lock.comfyui, capsule.files
+    jobs: list[tuple[str, Callable[[], None]]] = [
+        ("ComfyUI", partial(make_tree, "ComfyUI", core, comfyui, files, with_git=with_git, without=NOT_CORE))
+    ]
     for pack in wanted:
-        jobs.append((pack.name, _pack_job(capsule, pack, staging / pack_folder(pack), with_git)))
+        subject = f"the pack {pack.name!r}"
+        jobs.append(
+            (pack.name, partial(make_tree, subject, pack, staging / pack_place(pack), files, with_git=with_git))
+        )
     _all(jobs, report)
     placed = {}
     for pack in wanted:
-        name = pack_folder(pack)
+        name = pack_place(pack)
         placed[name] = place(comfyui, f"custom_nodes/{name}")
         os.rename(staging / name, placed[name])
     if staging.is_dir():
@@ -68,57 +76,50 @@ def materialise_sources(capsule: Capsule, folder: Path, report: Report, *, packs
     return Sources(comfyui=comfyui, packs=placed)
 
 
-def pack_folder(pack: Pack) -> str:
-    """The name of the pack's folder under ``custom_nodes``; a disabled pack's ends in ``.disabled``.
+def pack_place(pack: Pack) -> str:
+    """Where the pack goes under ``custom_nodes``: ``NAME``, ``NAME.disabled`` or ``.disabled/NAME``.
 
     Raises:
-        BadInput: ``capsule-unsafe-name``.
+        BadInput: ``capsule-unsafe-name``, also for a path that does not fit the pack's state.
     """
-    name = safe_name(pack.name)
-    if "/" in name:
+    path = safe_name(pack.path)
+    off = path.endswith(".disabled") or path.startswith(".disabled/")
+    if "/" in path.removeprefix(".disabled/") or off == pack.enabled:
         raise BadInput(
             "capsule-unsafe-name",
-            f"The lock names a pack {name!r}, which is no folder name.",
+            f"The lock names a pack {path!r}, which is no name of a pack under custom_nodes.",
             "Do not use this capsule; ask its author for a new one.",
         )
-    return name if pack.enabled or name.endswith(".disabled") else f"{name}.disabled"
+    return path
 
 
 def refuse_sources(capsule: Capsule, packs: tuple[Pack, ...]) -> None:
     """Say before anything is fetched which of the sources cannot be had: ``not-carried``, ``pack-twice``."""
-    folders = [pack_folder(pack) for pack in packs]
-    doubled = next((name for name in folders if folders.count(name) > 1), "")
+    places = [pack_place(pack) for pack in packs]
+    doubled = next((name for name in places if places.count(name) > 1), "")
     if doubled:
         message = f"The lock names two packs that go into the folder {doubled!r}."
         raise BadInput("pack-twice", message, "Remove one of them where the capsule is made, and export again.")
-    comfyui = capsule.lock.comfyui
-    without = [f"ComfyUI ({comfyui.kind})"] if comfyui.kind != "git" or not comfyui.origin else []
-    for pack in packs:
-        if pack.kind != "git" or not pack.origin:
-            without.append(f"the pack {pack.name!r} ({pack.kind})")
-    for patch in (comfyui.patch, *(pack.patch for pack in packs)):
-        if patch and patch not in capsule.files:
-            without.append(f"the local changes {patch!r}")
+    subjects = {"ComfyUI": capsule.lock.comfyui, **{f"the pack {pack.name!r}": pack for pack in packs}}
+    without = [
+        f"{subject} ({source.kind})" for subject, source in subjects.items() if not _is_to_be_had(source, capsule.files)
+    ]
     if without:
         raise CapsuleError(
             "not-carried",
             f"The capsule holds neither bytes nor a git origin for {', '.join(without)}.",
-            "Make it a git checkout with a remote on the machine it was captured on, and export again.",
+            "Mend the finding about it on the machine it was captured on, and export again.",
         )
 
 
-def _comfyui_job(capsule: Capsule, into: Path, with_git: bool) -> Callable[[], None]:
-    said = capsule.lock.comfyui
-    patch = capsule.read(said.patch) if said.patch else None
-    source = (said.origin, said.commit, said.tree)
-    return lambda: check_out("ComfyUI", *source, into, patch=patch, with_git=with_git)
-
-
-def _pack_job(capsule: Capsule, pack: Pack, into: Path, with_git: bool) -> Callable[[], None]:
-    subject = f"the pack {pack.name!r}"
-    patch = capsule.read(pack.patch) if pack.patch else None
-    source = (pack.origin, pack.commit, pack.tree)
-    return lambda: check_out(subject, *source, into, patch=patch, with_git=with_git)
+def _is_to_be_had(source: Source, files: Mapping[str, bytes]) -> bool:
+    if source.kind != "git":
+        return source.carried in files
+    checkouts: tuple[Checkout, ...] = (source, *source.submodules)
+    return all(
+        item.commit and (item.origin or item.bundle) and {item.patch, item.bundle} - {""} <= files.keys()
+        for item in checkouts
+    )
 
 
 def _all(jobs: Sequence[tuple[str, Callable[[], None]]], report: Report) -> None:

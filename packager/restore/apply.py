@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import Capsule
+from ..capsule import START_SCRIPTS, Capsule, is_checkout
 from ..errors import BadInput, CapsuleError
 from ..materialise import (
     ModelStore,
@@ -69,7 +69,7 @@ def apply(
             comfyui = materialise_sources(capsule, beside, report, packs=packs, with_git=True).comfyui
         with _timed(seconds, "python"):
             venv = place(comfyui, ".venv")
-            install_python(capsule.lock, capsule.pylock, venv, report, trust=trust)
+            install_python(capsule.lock, capsule.pylock, venv, report, trust=trust, files=capsule.files)
         with _timed(seconds, "models"):
             place_models(capsule.lock.models, comfyui, report, models_from=models_from, store=store)
             place_inputs(capsule, comfyui, report)
@@ -93,19 +93,17 @@ def apply(
 def write_start_script(comfyui: Path) -> Path:
     """Write the script that starts ComfyUI with its own Python; git is told not to see it as a local change."""
     windows = sys.platform == "win32"
-    names = ("run.bat", "start-comfyui.bat") if windows else ("run.sh", "start-comfyui.sh")
-    name = next(name for name in names if name == names[-1] or not (comfyui / name).exists())
+    script = place(comfyui, START_SCRIPTS[windows])
     if windows:
         text = '@echo off\r\ncd /d "%~dp0"\r\n.venv\\Scripts\\python.exe main.py %*\r\n'
     else:
         text = "#!/bin/sh\n# Starts this ComfyUI with its own Python; arguments go to main.py.\n"
         text += 'cd "$(dirname "$0")" && exec .venv/bin/python main.py "$@"\n'
-    script = place(comfyui, name)
     script.write_text(text, newline="")
     script.chmod(script.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
-    exclude = place(comfyui, ".git/info/exclude")
-    with exclude.open("a") as file:
-        file.write(f"/{name}\n")
+    if is_checkout(comfyui):
+        with place(comfyui, ".git/info/exclude").open("a") as file:
+            file.write(f"/{script.name}\n")
     return script
 
 

@@ -8,9 +8,22 @@ from typing import Any
 
 from packaging.pylock import Package
 
-from ..capsule import Capsule, ComfyUI, InputFile, Model, Pack, Platform, System, safe_name, sha256_file
-from ..materialise import LockedPython
-from ..progress import Progress, Report
+from ..capsule import (
+    NOBODY,
+    Capsule,
+    ComfyUI,
+    InputFile,
+    Model,
+    Pack,
+    Platform,
+    PythonTool,
+    System,
+    safe_name,
+)
+from ..digest_cache import sha256_files
+from ..hashing import Hashed
+from ..materialise import LockedPython, pack_place
+from ..progress import Report, silent
 from ..workflow import frozen_signature
 from .table import Row, row
 
@@ -46,9 +59,9 @@ def system_rows(expected: System, found: System) -> Iterator[Row]:
 
 def pack_rows(expected: Sequence[Pack], found: Sequence[Pack]) -> Iterator[Row]:
     """One row a pack: its kind, commit, tree and state; then those that the capsule does not have."""
-    here = {pack.name: pack for pack in found}
+    here = {pack_place(pack): pack for pack in found}
     for pack in expected:
-        other = here.pop(pack.name, None)
+        other = here.pop(pack_place(pack), None)
         same = other is not None and _pack_facts(pack) == _pack_facts(other)
         yield row("pack", pack.name, _pack_words(pack), _pack_words(other) if other else "missing", same)
     for pack in here.values():
@@ -56,42 +69,65 @@ def pack_rows(expected: Sequence[Pack], found: Sequence[Pack]) -> Iterator[Row]:
 
 
 def _pack_facts(pack: Pack) -> tuple[object, ...]:
-    return (pack.kind, pack.commit, pack.tree, pack.enabled)
+    inside = [(item.path, item.commit) for item in pack.submodules]
+    return (pack.kind, pack.registry, pack.commit, pack.tree, pack.enabled, inside)
 
 
 def _pack_words(pack: Pack) -> str:
-    state = "" if pack.enabled else " disabled"
-    return f"{pack.kind} {pack.commit[:_SHORT]} tree {pack.tree[:_SHORT]}{state}"
+    words = [pack.kind, pack.registry or pack.commit[:_SHORT], f"tree {pack.tree[:_SHORT]}"]
+    if pack.submodules:
+        words.append(f"{len(pack.submodules)} submodules")
+    return " ".join(word for word in [*words, "" if pack.enabled else "disabled"] if word)
 
 
-def python_rows(expected: LockedPython, found: LockedPython, changed: Mapping[str, Sequence[str]]) -> Iterator[Row]:
-    """One row a distribution: its version and the hashes of its file; `changed` as `changed_files` gives it."""
+def python_rows(expected: LockedPython, found: LockedPython) -> Iterator[Row]:
+    """One row a distribution: its version, what its RECORD lists, and its files that are not as listed.
+
+    What the capsule carries of changed files counts as equal, everything else that is changed does not.
+    """
     wanted, here = expected.versions(), found.versions()
-    hashes, others = _hashes(expected), _hashes(found)
     for name in sorted(wanted | here):
         if name not in wanted or name not in here:
             yield row("python", name, wanted.get(name, "not there"), here.get(name, "missing"), False)
             continue
-        same = wanted[name] == here[name] and not changed.get(name)
-        # A found file without a known hash says nothing against; `unproved_python` names it.
-        if name in hashes and name in others:
-            same = same and hashes[name] == others[name]
-        yield row(
-            "python",
-            name,
-            _words(wanted[name], hashes.get(name, ""), ()),
-            _words(here[name], others.get(name, ""), changed.get(name, ())),
-            same,
-        )
-    strays = changed.get("", ())
+        odd = _differing(expected.tool, found.tool, name)
+        same = wanted[name] == here[name] and not odd and _is_same_content(expected, found, name)
+        said, seen = (_words(locked, name) for locked in (expected, found))
+        yield row("python", name, said, seen + (f", changed: {some(odd)}" if odd else ""), same)
+    strays = _differing(expected.tool, found.tool, NOBODY)
     if strays:
-        yield row("python", "files of no distribution", "none", some(strays), False)
+        yield row("python", "files of no distribution", "as captured", some(strays), False)
+
+
+def _is_same_content(expected: LockedPython, found: LockedPython, name: str) -> bool:
+    """By the RECORD, which lists every file; where a capsule does not have it, by the hash of the wheel."""
+    records = (expected.tool.records.get(name), found.tool.records.get(name))
+    trees = [{item.name: item for item in locked.tool.editables}.get(name) for locked in (expected, found)]
+    sources = [locked.commits().get(name) for locked in (expected, found)]
+    if sources[0] and sources[0] == sources[1]:
+        return True  # built where it is installed, from the same commit; a build may differ
+    if all(records):
+        return records[0] == records[1] and trees[0] == trees[1]
+    hashes, others = _hashes(expected), _hashes(found)
+    # A found file without a known hash says nothing against; `unproved_python` names it.
+    return name not in hashes or name not in others or hashes[name] == others[name]
+
+
+def _differing(expected: PythonTool, found: PythonTool, name: str) -> list[str]:
+    """The places of files of `name` that are changed, or not there, on one of the two sides only."""
+    wanted, here = (
+        {file.path: (file.sha256, file.executable) for file in tool.changed.get(name, ())}
+        | dict.fromkeys(tool.removed.get(name, ()), ("", False))
+        for tool in (expected, found)
+    )
+    places = {place for place in wanted | here if wanted.get(place) != here.get(place)}
+    return sorted(place.removeprefix("site-packages/") for place in places)
 
 
 def unproved_python(expected: LockedPython, found: LockedPython) -> tuple[str, ...]:
-    """The names whose file has no hash on one of the two sides."""
-    hashes, others = _hashes(expected), _hashes(found)
-    return tuple(name for name in sorted(expected.versions()) if name not in hashes or name not in others)
+    """The names of which nothing is known, on one of the two sides, that would hold their content."""
+    known = [{**_hashes(locked), **locked.tool.records} for locked in (expected, found)]
+    return tuple(name for name in sorted(expected.versions()) if any(name not in side for side in known))
 
 
 def _hashes(locked: LockedPython) -> dict[str, str]:
@@ -106,9 +142,10 @@ def _identity(package: Package) -> str:
     return " ".join(sorted(f"{key}:{value}" for file in files for key, value in file.hashes.items()))
 
 
-def _words(version: str, identity: str, changed: Sequence[str]) -> str:
-    shown = f" {identity.partition(':')[2][:_SHORT] or identity[:_SHORT]}" if identity else ", file not known"
-    return f"{version}{shown}" + (f", changed: {some(changed)}" if changed else "")
+def _words(locked: LockedPython, name: str) -> str:
+    record, identity = locked.tool.records.get(name, ""), _hashes(locked).get(name, "")
+    shown = record[:_SHORT] or identity.partition(":")[2][:_SHORT] or identity[:_SHORT]
+    return f"{locked.versions()[name]} {shown or ', file not known'}".replace(" ,", ",")
 
 
 def some(names: Sequence[str]) -> str:
@@ -118,25 +155,45 @@ def some(names: Sequence[str]) -> str:
 
 
 def model_rows(models: Sequence[Model], folders: Mapping[str, Sequence[Path]], report: Report) -> Iterator[Row]:
-    """One row a model of the capsule; `folders` are the places of each folder type, in the order ComfyUI looks."""
-    for done, model in enumerate(models):
-        report(Progress(phase="verify", item=model.name, done=done, total=len(models)))
-        candidates = [folder / safe_name(model.name) for folder in folders.get(model.folder, ())]
-        path = next((path for path in candidates if path.is_file()), None)
-        yield _file_row("model", f"{model.folder}/{model.name}", path, model)
+    """One row a model of the capsule; `folders` are the places of each folder type, in the order ComfyUI looks.
+
+    A folder that is no type (a pack reads it by itself) is looked for beside those that are.
+    """
+    beside = dict.fromkeys(place.parent for kind, roots in folders.items() for place in roots if place.name == kind)
+    places = []
+    for model in models:
+        roots = folders.get(model.folder) or [place / safe_name(model.folder) for place in beside]
+        candidates = [folder / safe_name(model.name) for folder in roots]
+        places.append((model, next((path for path in candidates if path.is_file()), None)))
+    hashed = _hashed(places, report)
+    for model, path in places:
+        yield _file_row("model", f"{model.folder}/{model.name}", path, model, hashed)
 
 
 def input_rows(inputs: Sequence[InputFile], folder: Path) -> Iterator[Row]:
     """One row an input file of the capsule; `folder` is ComfyUI's input folder."""
-    for item in inputs:
-        yield _file_row("input", item.name, folder / safe_name(item.name), item)
+    places = [(item, folder / safe_name(item.name)) for item in inputs]
+    hashed = _hashed(places, silent)
+    for item, path in places:
+        yield _file_row("input", item.name, path, item, hashed)
 
 
-def _file_row(kind: str, subject: str, path: Path | None, expected: Model | InputFile) -> Row:
+def _hashed(places: Sequence[tuple[Model | InputFile, Path | None]], report: Report) -> dict[Path, Hashed]:
+    """The files that have the right size: another size is difference enough."""
+    alike = [path for item, path in places if path and path.is_file() and path.stat().st_size == item.size]
+    return sha256_files(alike, report, phase="verify")
+
+
+def _file_row(
+    kind: str, subject: str, path: Path | None, expected: Model | InputFile, hashed: Mapping[Path, Hashed]
+) -> Row:
     if path is None or not path.is_file():
         return row(kind, subject, expected.sha256[:_SHORT], "missing", False)
-    found = sha256_file(path) if path.stat().st_size == expected.size else f"{path.stat().st_size:,} bytes"
-    return row(kind, subject, expected.sha256[:_SHORT], found[:_SHORT], found == expected.sha256)
+    if path not in hashed:
+        return row(kind, subject, expected.sha256[:_SHORT], f"{path.stat().st_size:,} bytes", False)
+    found = hashed[path]
+    shown = found.error.message if found.error else found.sha256[:_SHORT]
+    return row(kind, subject, expected.sha256[:_SHORT], shown, found.sha256 == expected.sha256)
 
 
 def node_rows(capsule: Capsule, object_info: Mapping[str, Any]) -> Iterator[Row]:

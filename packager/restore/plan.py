@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import Capsule, Finding, Lock
+from ..capsule import NOBODY, Capsule, Finding, Lock, Source
 from ..command import without_credentials
 from ..errors import BadInput, CapsuleError
 from ..materialise import (
@@ -18,7 +18,7 @@ from ..materialise import (
     RunningPython,
     chosen_packs,
     find_python,
-    pack_folder,
+    pack_place,
     read_pylock,
     refuse_python,
     refuse_sources,
@@ -75,7 +75,7 @@ def plan_restore(
     target = check_target(into)
     _refuse_platform(capsule.lock)
     refuse_sources(capsule, chosen_packs(capsule, packs))
-    refuse_python(capsule.lock, read_pylock(capsule.pylock), trust=trust)
+    refuse_python(capsule.lock, read_pylock(capsule.pylock), capsule.files, trust=trust)
     steps = (
         *_source_steps(capsule, packs),
         *_python_steps(capsule, trust),
@@ -116,14 +116,24 @@ def _refuse_platform(lock: Lock) -> None:
 
 def _source_steps(capsule: Capsule, packs: Packs) -> Iterator[Step]:
     core = capsule.lock.comfyui
-    changes = ", with local changes" if core.patch else ""
-    source = f"{without_credentials(core.origin)} {core.commit[:12]}{changes}"
-    yield Step(what="comfyui", item=core.version, source=source)
+    yield Step(what="comfyui", item=core.version, source=_origin(core), size=_carried(capsule, core))
     for pack in chosen_packs(capsule, packs):
-        changes = ", with local changes" if pack.patch else ""
         risk = f"its {pack.install_script} is not run" if pack.install_script else ""
-        source = f"{without_credentials(pack.origin)} {pack.commit[:12]}{changes}"
-        yield Step(what="pack", item=pack_folder(pack), source=source, risk=risk)
+        size = _carried(capsule, pack)
+        yield Step(what="pack", item=pack_place(pack), source=_origin(pack), size=size, risk=risk)
+
+
+def _origin(source: Source) -> str:
+    """Where the tree comes from, in words."""
+    if source.kind != "git":
+        return "the capsule"
+    where = "the capsule" if source.bundle else without_credentials(source.origin)
+    inside = f", with {len(source.submodules)} submodules" if source.submodules else ""
+    return f"{where} {source.commit[:12]}{inside}{', with local changes' if source.patch else ''}"
+
+
+def _carried(capsule: Capsule, source: Source) -> int:
+    return sum(len(capsule.files.get(name, b"")) for name in (source.patch, source.bundle, source.carried))
 
 
 def _python_steps(capsule: Capsule, trust: bool) -> Iterator[Step]:
@@ -137,6 +147,10 @@ def _python_steps(capsule: Capsule, trust: bool) -> Iterator[Step]:
     files = [wheel for package in locked.pylock.packages for wheel in package.wheels or ()]
     size = sum(wheel.size or 0 for wheel in files)
     yield Step(what="python", item=f"{proved} distributions", source="by their recorded files and hashes", size=size)
+    for name, changed in locked.tool.changed.items():
+        size = sum(file.size for file in changed)
+        whose = "files of no distribution" if name == NOBODY else f"changed files of {name}"
+        yield Step(what="python", item=whose, source="the capsule", size=size)
     for pin in locked.unproved:
         yield Step(what="python", item=pin, source="the package index", risk="no hash is known to hold it to")
     for name in locked.builds if trust else ():
@@ -159,7 +173,7 @@ def _model_steps(capsule: Capsule, models_from: Sequence[Path], store: ModelStor
         if store.find(model) is not None:
             source, risk = "this machine's model store", ""
         else:
-            source = ", else ".join([*folders, *(without_credentials(url) for url in model.sources)])
+            source = ", else ".join([*folders, *(without_credentials(source.url) for source in model.sources)])
             risk = "" if source else "missing: give --models-from DIR"
         yield Step(what="model", item=f"{model.folder}/{model.name}", source=source, size=model.size, risk=risk)
 

@@ -23,7 +23,6 @@ from .compare import (
     unproved_python,
 )
 from .reading import unexecuted_install
-from .records import changed_files
 from .table import Row, Table, row
 
 #: What a comparison says that was not allowed to run anything.
@@ -61,17 +60,13 @@ def verify_bytes(
     """The rows that files alone can answer. `trust` lets ComfyUI itself say where its folders are."""
     root = comfy.expanduser().resolve()
     install = find_install(root) if trust else unexecuted_install(root, capsule.lock)
-    report(Progress(phase="verify", item="sources and packages"))
-    found = snapshot_install(install)
-    report(Progress(phase="verify", item="installed files"))
-    changed = {}
-    for folder in install.site_packages:
-        changed.update(changed_files(folder))
+    report(Progress(phase="verify", item="sources and installed files"))
+    found = snapshot_install(install, known=capsule.pylock)
     rows: list[Row] = [
         *platform_rows(capsule.lock.platform, found.lock.platform),
         *comfyui_rows(capsule.lock.comfyui, found.lock.comfyui),
         *pack_rows(chosen_packs(capsule, packs), found.lock.packs),
-        *python_rows(read_pylock(capsule.pylock), read_pylock(found.pylock), changed),
+        *python_rows(read_pylock(capsule.pylock), read_pylock(found.pylock)),
         *model_rows(capsule.lock.models, install.model_folders, report),
         *input_rows(capsule.lock.inputs, install.input_dir),
     ]

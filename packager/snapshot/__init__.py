@@ -1,18 +1,19 @@
 """The snapshot: what the environment is, read from a ComfyUI install on disk."""
 
+from .folder import write_lock
 from .libraries import packages_of_python
 from .machine import missing_here
-from .models import slashed
-from .python import Distribution, lock_python, read_distributions
+from .model_folders import slashed
+from .python import PythonLock, lock_python
 from .snapshot import Snapshot, snapshot_install
 
 __all__ = [
-    "Distribution",
+    "PythonLock",
     "Snapshot",
     "lock_python",
     "missing_here",
     "packages_of_python",
-    "read_distributions",
     "slashed",
     "snapshot_install",
+    "write_lock",
 ]

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import tomllib
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import Finding, Pack, is_checkout, sha256_file, tree_digest, tree_files
+from ..cache import Cache
+from ..capsule import Finding, Pack, is_checkout, safe_name
 from ..comfy import Install
-from ..errors import CapsuleError
+from ..errors import BadInput
 from ..progress import Progress, Report
-from .checkout import Checkout, read_checkout
-from .core import checkout_findings
+from .pack_cache import known_tree
+from .tree import ReadTree, read_file
 
 _NO_PACKS = frozenset({"__pycache__", ".disabled", ".git", "example_node.py.example", "websocket_image_save.py"})
-_REQUIREMENTS = ("requirements.txt", "pyproject.toml")
+_OFF = ".disabled"  # the end of a disabled pack's name, and the folder that ComfyUI-Manager puts disabled ones into
+_AT_ONCE = 4  # threads; they wait for git, which uses the processors
 
 
 class Packs(BaseModel):
@@ -29,27 +35,51 @@ class Packs(BaseModel):
     files: dict[str, bytes]
 
 
+class _Place(NamedTuple):
+    """Where a pack is: `where` on disk, and `path` under its custom_nodes root."""
+
+    where: Path
+    path: str
+
+    @property
+    def name(self) -> str:
+        return self.path.removeprefix(f"{_OFF}/").removesuffix(_OFF)
+
+    @property
+    def enabled(self) -> bool:
+        return not self.path.endswith(_OFF) and not self.path.startswith(f"{_OFF}/")
+
+
 def read_packs(
-    install: Install, object_info: Mapping[str, Any] | None, used_classes: frozenset[str], report: Report
+    install: Install,
+    object_info: Mapping[str, Any] | None,
+    used_classes: frozenset[str],
+    report: Report,
+    cache: Cache | None = None,
 ) -> Packs:
-    """Read every pack of `install`, sorted by name.
+    """Read every pack of `install`, sorted by its path.
 
     Args:
         object_info: the running ComfyUI's node definitions; without it no pack's classes are known.
         used_classes: the node classes that the graph uses.
+        cache: where the trees of unchanged checkouts are remembered; this user's own when not given.
     """
     classes = classes_by_pack(object_info or {})
-    packs, findings, files = [], [], {}
-    places = sorted(_places(install), key=lambda place: place.name)
-    for done, place in enumerate(places):
-        report(Progress(phase="packs", item=place.name, done=done, total=len(places)))
-        name = place.name.removesuffix(".disabled")
-        given = tuple(sorted(classes.get(place.name.removesuffix(".py"), ())))
-        pack, found, patch = _read_pack(place, name, given, used_classes)
-        packs.append(pack)
-        findings.extend(found)
-        if pack.patch:
-            files[pack.patch] = patch
+    places, findings = _unambiguous(sorted(_places(install), key=lambda place: place.path))
+    findings.extend(finding for place in places for finding in _place_findings(place))
+    places = [place for place in places if place.where.exists()]
+    known = cache or Cache()
+    packs, files = [], {}
+    executor = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="packs")
+    try:
+        reads = executor.map(lambda place: _read(place, known), places)
+        for done, (place, read) in enumerate(zip(places, reads, strict=True)):
+            report(Progress(phase="packs", item=place.name, done=done, total=len(places)))
+            packs.append(_pack(place, read, classes, used_classes))
+            findings.extend(read.findings)
+            files.update(read.files)
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)  # cancelled or failed: nobody wants the other packs
     report(Progress(phase="packs", done=len(places), total=len(places)))
     return Packs(packs=tuple(packs), findings=tuple(findings), files=files)
 
@@ -64,71 +94,115 @@ def classes_by_pack(object_info: Mapping[str, Any]) -> dict[str, set[str]]:
     return given
 
 
-def _places(install: Install) -> Iterator[Path]:
+def _places(install: Install) -> Iterator[_Place]:
+    """What ComfyUI would load as a pack (its ``nodes.init_external_custom_nodes``), and what was disabled."""
     for root in install.custom_nodes:
-        for place in root.iterdir() if root.is_dir() else ():
-            if place.name in _NO_PACKS or place.name.startswith("."):
+        for where in root.iterdir() if root.is_dir() else ():
+            if where.name in _NO_PACKS or where.name.startswith("."):
                 continue
-            if place.is_dir() or place.suffix == ".py" or place.name.endswith(".py.disabled"):
-                yield place
-        hidden = root / ".disabled"
+            if where.is_dir() or where.is_symlink() or where.name.removesuffix(_OFF).endswith(".py"):
+                yield _Place(where, where.name)
+        hidden = root / _OFF
         if hidden.is_dir():
-            yield from (place for place in hidden.iterdir() if place.is_dir())
+            yield from (_Place(where, f"{_OFF}/{where.name}") for where in hidden.iterdir() if where.is_dir())
 
 
-def _read_pack(
-    place: Path, name: str, classes: tuple[str, ...], used: frozenset[str]
-) -> tuple[Pack, list[Finding], bytes]:
-    common: dict[str, Any] = {
-        "name": name,
-        "enabled": not place.name.endswith(".disabled") and place.parent.name != ".disabled",
-        "classes": classes,
-        "used": not used.isdisjoint(classes),
-    }
-    if place.is_file():
-        return Pack(**common, kind="file", tree=sha256_file(place)), [_not_carried(name, "a single file")], b""
-    common["requirements"] = tuple(file for file in _REQUIREMENTS if (place / file).is_file())
-    common["install_script"] = "install.py" if (place / "install.py").is_file() else ""
-    if not is_checkout(place):
-        tree = tree_digest(place, tree_files(place))
-        return Pack(**common, kind="folder", tree=tree), [_not_carried(name, "a plain folder")], b""
-    try:
-        checkout = read_checkout(place)
-    except CapsuleError as error:
-        if error.code == "no-program":
-            raise
-        finding = Finding(code=error.code, subject=name, message=error.message, cure=error.cure, blocks=True)
-        return Pack(**common, kind="git"), [finding], b""
-    pack = Pack(
-        **common,
-        kind="git",
-        origin=checkout.origin,
-        commit=checkout.commit,
-        tree=checkout.tree,
-        patch=f"packs/{name if common['enabled'] else f'{name}.disabled'}.patch" if checkout.patch else "",
+def _unambiguous(places: list[_Place]) -> tuple[list[_Place], list[Finding]]:
+    """Without the places that a capsule has no name for, and of several with one name the first."""
+    kept, findings = [], []
+    for path, group in groupby(places, key=lambda place: place.path):
+        first, *others = group
+        try:
+            safe_name(f"packs/{path}")
+            path.encode()
+        except (BadInput, UnicodeEncodeError):
+            findings.append(_unsafe(path))
+            continue
+        kept.append(first)
+        if others:
+            findings.append(_twice(path))
+    return kept, findings
+
+
+def _read(place: _Place, cache: Cache) -> ReadTree:
+    entry = f"packs/{place.path}"
+    if place.where.is_file():
+        return read_file(place.where, place.name, entry)
+    return known_tree(place.where, place.name, entry, cache)
+
+
+def _pack(place: _Place, read: ReadTree, classes: Mapping[str, set[str]], used: frozenset[str]) -> Pack:
+    # What disabled packs give nobody knows: ComfyUI did not load them.
+    given = tuple(sorted(classes.get(place.path.removesuffix(".py"), ())))
+    registry = "" if is_checkout(place.where) else _registry(place.where)
+    return Pack(
+        name=place.name,
+        path=place.path,
+        enabled=place.enabled,
+        registry=registry,
+        classes=given,
+        requirements=_requirements(place.where),
+        install_script="install.py" if (place.where / "install.py").is_file() else "",
+        used=not used.isdisjoint(given),
+        **{**read.source, **({"kind": "registry"} if registry else {})},
     )
-    return pack, [*checkout_findings(name, checkout), *_submodules(name, place, checkout)], checkout.patch
 
 
-def _submodules(name: str, place: Path, checkout: Checkout) -> list[Finding]:
-    if not (place / ".gitmodules").is_file():
-        return []
-    return [
-        Finding(
-            code="submodules",
-            subject=name,
-            message=f"{name} at {checkout.commit[:12]} has git submodules; their files are not recorded yet.",
-            cure="Copy the submodules' files into the pack and commit them.",
-            blocks=True,
+def _requirements(where: Path) -> tuple[str, ...]:
+    if not where.is_dir():
+        return ()
+    names = (name for name in os.listdir(where) if name.startswith("requirements") and name.endswith(".txt"))
+    return (*sorted(names), *(["pyproject.toml"] if (where / "pyproject.toml").is_file() else []))
+
+
+def _registry(where: Path) -> str:
+    """``ID@VERSION`` of a pack that ComfyUI-Manager unpacked from the Comfy registry.
+
+    It leaves the list of the archive's files in ``.tracking`` beside the archive's own ``pyproject.toml``, whose
+    ``[project]`` has the id and the version (ComfyUI-Manager 3.41, ``cnr_utils.read_cnr_info``).
+    """
+    if not (where / ".tracking").is_file():
+        return ""
+    try:
+        project = tomllib.loads((where / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        return f"{str(project['name']).strip().lower()}@{str(project['version']).strip()}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _place_findings(place: _Place) -> Iterator[Finding]:
+    if place.where.is_symlink() and place.where.exists():
+        yield Finding(
+            code="pack-linked",
+            subject=place.name,
+            message=f"The pack {place.name} is a link to {os.readlink(place.where)}; it is recorded as what is there.",
+            cure="Nothing needs to be done; restored, it is no link.",
         )
-    ]
+    elif place.where.is_symlink():
+        yield Finding(
+            code="pack-broken-link",
+            subject=place.name,
+            message=f"The pack {place.name} is a link to nothing.",
+            cure="Remove the link.",
+        )
 
 
-def _not_carried(name: str, kind: str) -> Finding:
+def _unsafe(path: str) -> Finding:
+    shown = ascii(path)
     return Finding(
-        code="pack-not-carried",
-        subject=name,
-        message=f"The pack {name} is {kind} without git; its digest is recorded, its bytes are not carried yet.",
-        cure="Make it a git repository with a remote.",
+        code="pack-unsafe-name",
+        subject=shown,
+        message=f"A pack is named {shown}, which is no file name on every system; it is not recorded.",
+        cure="Give its folder another name.",
+        blocks=True,
+    )
+
+
+def _twice(path: str) -> Finding:
+    return Finding(
+        code="pack-twice",
+        subject=path,
+        message=f"Two custom_nodes roots hold a pack {path}; the first one is recorded.",
+        cure="Remove one of them, or give it another name.",
         blocks=True,
     )

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
 from typing import Any
 
+from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..cache import Cache
-from ..capsule import ApiGraph, Finding, InputFile, Lock, sha256_bytes
+from ..capsule import ApiGraph, ComfyUI, Finding, Lock, Pack, carried_entries
 from ..comfy import Install
 from ..progress import Progress, Report, silent
-from ..workflow import input_files, produced_files, used_classes
+from ..together import Together
+from ..workflow import used_classes
 from .core import read_core, read_platform
+from .inputs import Inputs, read_inputs
 from .models import Models, read_models
 from .observed import observe
 from .packs import read_packs
 from .python import lock_python
-from .system import read_system
+from .system import SystemRead, read_system
+from .tree import ReadTree
 
 
 class Snapshot(BaseModel):
@@ -29,6 +35,15 @@ class Snapshot(BaseModel):
     pylock: str
     files: dict[str, bytes] = Field(exclude=True)  # of no use as JSON
 
+    def with_packs(self, packs: Sequence[Pack]) -> Snapshot:
+        """The snapshot with these of its packs only: findings and files of the others go with them."""
+        gone = {pack.name for pack in self.lock.packs} - {pack.name for pack in packs}
+        findings = tuple(item for item in self.lock.findings if item.subject not in gone)
+        lock = self.lock.model_copy(update={"packs": tuple(packs), "findings": findings})
+        without = {*carried_entries(self.lock)} - {*carried_entries(lock)}
+        files = {name: data for name, data in self.files.items() if name not in without}
+        return Snapshot(lock=lock, pylock=self.pylock, files=files)
+
 
 def snapshot_install(
     install: Install,
@@ -38,7 +53,9 @@ def snapshot_install(
     graph: ApiGraph | None = None,
     ui: Mapping[str, Any] | None = None,
     object_info: Mapping[str, Any] | None = None,
+    look_up: bool = False,
     cache: Cache | None = None,
+    known: str = "",
     report: Report = silent,
 ) -> Snapshot:
     """Read `install` from disk; nothing of it is run or changed.
@@ -46,71 +63,56 @@ def snapshot_install(
     Args:
         graph, ui: the workflow whose models, inputs and used packs are recorded; without it none are.
         object_info: node definitions of the running ComfyUI; needed for the packs' classes and the models.
+        look_up: whether Hugging Face and Civitai may be asked which addresses have the models' bytes.
         cache: of what was read before; the user's own when not given.
+        known: the text of a `pylock.toml` whose word is taken for what equals it; no package index is asked then.
     """
     used = frozenset(used_classes(graph)) if graph else frozenset()
-    report(Progress(phase="comfyui", total=1))
-    core, findings, patch = read_core(install)
-    report(Progress(phase="comfyui", done=1, total=1))
-    packs = read_packs(install, object_info, used, report)
-    python = lock_python(install, report)
-    platform = read_platform(install, python.versions)
-    system = read_system(install, platform.os, python.versions, cache or Cache(), report)
-    models, inputs, files = Models(models=(), findings=()), [], dict(packs.files)
-    if patch:
-        files[core.patch] = patch
+    cache = cache or Cache()
+    work = Together(report)
+    core_read = work.start(lambda tell: _read_core(install, tell))
+    packs_read = work.start(lambda tell: read_packs(install, object_info, used, tell, cache))
+    python_read = work.start(lambda tell: lock_python(install, tell, known=known, cache=cache))
+    system_read = work.start(lambda tell: _read_system(install, cache, tell))
+    models_read = inputs_read = None
     if graph is not None and object_info is not None:
-        models = read_models(install, graph, ui or {}, object_info, report)
-        found, missing, carried = _read_inputs(install, graph, object_info)
-        inputs, findings, files = found, [*findings, *missing], {**files, **carried}
+        models_read = work.start(
+            lambda tell: read_models(install, graph, ui or {}, object_info, tell, cache=cache, look_up=look_up)
+        )
+        inputs_read = work.start(lambda _: read_inputs(install, graph, object_info))
+    work.wait()
+    core, packs = core_read.result(), packs_read.result()
+    python, system = python_read.result(), system_read.result()
+    models = models_read.result() if models_read is not None else Models(models=(), findings=())
+    inputs = inputs_read.result() if inputs_read is not None else Inputs((), (), {})
+    findings = [*core.findings, *packs.findings, *python.findings, *system.findings, *models.findings, *inputs.findings]
     lock = Lock(
         name=name,
         message=message,
-        platform=platform,
-        comfyui=core,
+        platform=read_platform(install, python.versions),
+        comfyui=ComfyUI(version=install.version, **core.source),
         system=system.system,
         packs=packs.packs,
         models=models.models,
-        inputs=tuple(inputs),
+        inputs=inputs.files,
         observed=observe(install),
-        findings=_sorted([*findings, *packs.findings, *python.findings, *system.findings, *models.findings]),
+        findings=_sorted(findings),
     )
+    files = {**core.files, **packs.files, **python.files, **inputs.carried}
     return Snapshot(lock=lock, pylock=python.text, files=files)
 
 
-def _read_inputs(
-    install: Install, graph: ApiGraph, object_info: Mapping[str, Any]
-) -> tuple[list[InputFile], list[Finding], dict[str, bytes]]:
-    """The files of ComfyUI's input folder that `graph` reads, with their bytes."""
-    inputs, files = [], {}
-    findings = [_of_another_run(name) for name in produced_files(graph, object_info)]
-    root = install.input_dir.resolve()
-    for name in sorted(set(input_files(graph, object_info))):
-        path = (root / name).resolve()
-        if not path.is_relative_to(root) or not path.is_file():
-            findings.append(
-                Finding(
-                    code="input-missing",
-                    subject=name,
-                    message=f"The graph reads the input file {name}, which is not in ComfyUI's input folder.",
-                    cure="Put the file there, or mark the input and send a file with each request.",
-                )
-            )
-            continue
-        data = path.read_bytes()
-        inputs.append(InputFile(name=name, size=len(data), sha256=sha256_bytes(data)))
-        files[f"inputs/{name}"] = data
-    return inputs, findings, files
+def _read_core(install: Install, report: Report) -> ReadTree:
+    report(Progress(phase="comfyui", total=1))
+    read = read_core(install)
+    report(Progress(phase="comfyui", done=1, total=1))
+    return read
 
 
-def _of_another_run(name: str) -> Finding:
-    return Finding(
-        code="input-of-another-run",
-        subject=name,
-        message=f"The graph reads {name}, a file that another run made; it is not carried.",
-        cure="Copy it into ComfyUI's input folder and choose it there.",
-        blocks=True,
-    )
+def _read_system(install: Install, cache: Cache, report: Report) -> SystemRead:
+    listed = metadata.distributions(path=[str(folder) for folder in install.site_packages])
+    versions = {str(canonicalize_name(item.metadata["Name"])): item.version for item in listed if item.metadata["Name"]}
+    return read_system(install, platform.system().lower(), versions, cache, report)
 
 
 def _sorted(findings: list[Finding]) -> tuple[Finding, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import LEFT_OUT, git, is_checkout
+from ..capsule import LEFT_OUT, git, git_names, is_checkout
 from ..comfy import Install
 from ..errors import CapsuleError
 
@@ -96,7 +96,7 @@ def _kept(root: str, files: list[Found]) -> list[Found]:
         listed = git(Path(root), *words, *asked)
     except CapsuleError:
         return files  # git cannot say it, which is a finding of its own
-    return [paths[name] for name in listed.split("\0") if name in paths]
+    return [paths[name] for name in git_names(listed) if name in paths]
 
 
 def _files(root: str, wanted: Callable[[str], bool], but: frozenset[str]) -> Iterator[tuple[str, str]]:

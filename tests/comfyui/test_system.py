@@ -41,8 +41,9 @@ def install(comfyui: Path) -> Install:
 
 @pytest.fixture(scope="module")
 def system(install: Install, tmp_path_factory: pytest.TempPathFactory) -> System:
-    versions = {item.name: item.version for item in read_distributions(install)}
     cache = Cache(tmp_path_factory.mktemp("cache") / "answers")
+    installed = (item.distribution for item in read_distributions(install, cache)[0])
+    versions = {item.name: item.version for item in installed}
     first = read_system(install, "linux", versions, cache, silent)
     assert read_system(install, "linux", versions, cache, silent) == first
     assert not first.findings

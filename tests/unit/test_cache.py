@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from comfy_capsule.packager.cache import Cache
@@ -28,6 +30,38 @@ def test_a_file_that_is_no_database_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "c.sqlite3").write_bytes(b"not a database" * 100)
     Cache(tmp_path / "c.sqlite3").put("k", {"a": "1"})
     assert Cache(tmp_path / "c.sqlite3").all("k") == {"a": "1"}
+
+
+def test_a_file_that_is_damaged_while_it_is_open_is_no_reason_to_fail(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite3"
+    filled = Cache(path)
+    filled.put("k", {str(number): "x" * 500 for number in range(200)})
+    filled.close()
+    cache = Cache(path)
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (size - 4096))
+    assert cache.get("k", ["1"]) == {}
+    cache.put("k", {"new": "1"})
+
+
+def test_several_open_a_new_file_at_once(tmp_path: Path) -> None:
+    for turn in range(20):
+        path, ready = tmp_path / f"{turn}.sqlite3", threading.Barrier(6)
+
+        def keep(number: int, path: Path = path, ready: threading.Barrier = ready) -> None:
+            ready.wait()
+            Cache(path).put("k", {str(number): "x"})
+
+        with ThreadPoolExecutor(6) as executor:
+            list(executor.map(keep, range(6)))
+        assert len(Cache(path).all("k")) == 6
+
+
+def test_others_on_this_machine_cannot_read_it(tmp_path: Path) -> None:
+    Cache(tmp_path / "c.sqlite3").put("k", {"a": "1"})
+    assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}
 
 
 def test_where_nothing_can_be_written_answers_live_in_memory(tmp_path: Path) -> None:

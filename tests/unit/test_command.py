@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from comfy_capsule.packager.command import run, without_credentials
+from comfy_capsule.packager.command import run, run_bytes, without_credentials
 from comfy_capsule.packager.errors import CapsuleError
 
 
@@ -20,6 +20,11 @@ from comfy_capsule.packager.errors import CapsuleError
         ("ssh://git:secret@example.com/x.git", "ssh://example.com/x.git"),
         ("git@example.com:x.git", "git@example.com:x.git"),
         ("https://example.com/a@b", "https://example.com/a@b"),
+        ("https://example.com/x.git?private_token=abcdef12", "https://example.com/x.git"),
+        ("https://example.com/m/1?type=Model&token=abcdef12&fp=fp16", "https://example.com/m/1?type=Model&fp=fp16"),
+        ("https://u:p@example.com/m?api_key=abcdef12#sha", "https://example.com/m#sha"),
+        ("https://s3/m?X-Amz-Date=2&X-Amz-Signature=0a1b2c3d", "https://s3/m?X-Amz-Date=2"),
+        ("https://example.com/m?download=true&key=name", "https://example.com/m?download=true&key=name"),
     ],
 )
 def test_credentials_go_and_the_user_of_ssh_stays(given: str, kept: str) -> None:
@@ -37,7 +42,7 @@ def test_a_failure_says_what_the_program_said_without_secrets() -> None:
 
 def test_bytes_and_line_ends_are_kept() -> None:
     code = r"import sys; sys.stdout.buffer.write(b'a\r\n\xff')"
-    assert run([sys.executable, "-c", code], encoding="latin-1").encode("latin-1") == b"a\r\n\xff"
+    assert run_bytes([sys.executable, "-c", code]) == b"a\r\n\xff"
 
 
 def test_what_is_missing_or_too_slow_is_said() -> None:

@@ -22,7 +22,7 @@ from comfy_capsule.packager.materialise.sources import refuse_sources
 from comfy_capsule.packager.remote import snapshot_remote
 from comfy_capsule.packager.restore.apply import write_start_script
 from comfy_capsule.packager.snapshot.checkout import read_checkout
-from comfy_capsule.packager.snapshot.models import declared_sources
+from comfy_capsule.packager.snapshot.model_origins import declared_sources
 from comfy_capsule.packager.workflow import read_workflow_file
 
 PYLOCK = 'lock-version = "1.0"\ncreated-by = "t"\npackages = []\n'
@@ -78,7 +78,7 @@ def test_two_packs_for_one_folder_are_refused_and_a_disabled_twin_is_none() -> N
     with pytest.raises(BadInput) as caught:
         refuse_sources(capsule_of(), (pack, pack))
     assert caught.value.code == "pack-twice"
-    refuse_sources(capsule_of(), (pack, pack.model_copy(update={"enabled": False})))
+    refuse_sources(capsule_of(), (pack, Pack(name="p", enabled=False, kind="git", origin="file:///p", commit="0" * 40)))
 
 
 def test_nothing_is_written_through_a_link_that_a_checkout_brings(tmp_path: Path) -> None:
@@ -110,7 +110,8 @@ def test_no_part_of_a_password_is_kept(given: str, kept: str) -> None:
 def test_addresses_of_models_lose_credentials_and_odd_nodes_are_passed_over() -> None:
     said = [{"url": "https://u:pw@host/m", "directory": "vae", "name": "m"}]
     odd = [None, 3, {"properties": "x"}, {"properties": {"models": "x"}}, {"properties": {"models": said}}]
-    assert declared_sources({"nodes": odd, "definitions": {"subgraphs": [None]}}) == {("vae", "m"): ("https://host/m",)}
+    found = declared_sources({"nodes": odd, "definitions": {"subgraphs": [None]}})
+    assert {key: [each.url for each in said] for key, said in found.items()} == {("vae", "m"): ["https://host/m"]}
     assert declared_sources({"nodes": None, "definitions": []}) == {}
 
 
@@ -128,7 +129,7 @@ def test_the_patch_is_the_same_whatever_the_user_set_for_diffs(tmp_path: Path) -
     git("commit", "--quiet", "--allow-empty", "-m", "x")
     git("config", "diff.noprefix", "true")
     (tmp_path / "new").write_text("x\n")
-    assert b"diff --git a/new b/new\n" in read_checkout(tmp_path).patch
+    assert b"diff --git a/new b/new\n" in read_checkout(tmp_path).changes.patch
 
 
 def test_names_in_a_capsule_steer_neither_markup_nor_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ PLAN = ImagePlan(
     base="debian:bookworm-slim",
     python_version="3.11.7",
     python="carried",
-    packs=("alpha", "beta.disabled"),
+    packs=("alpha/", "beta.disabled/"),
     models=(BakedModel(folder="upscale_models", name="sub/x2.safetensors", sha256="ab" * 32),),
     unproved=False,
     prove=True,
@@ -84,7 +84,7 @@ def test_pins_without_a_hash_are_installed_by_themselves() -> None:
 
 def test_names_are_data() -> None:
     """``$`` is a variable and ``[`` a pattern to Docker, a quote ends a word."""
-    odd = PLAN.model_copy(update={"packs": ('a $HOME "b" [c]',)})
+    odd = PLAN.model_copy(update={"packs": ('a $HOME "b" [c]/',)})
     copied = lines(dockerfile(odd), "COPY --link --from=packs")[0]
     source, target = json.loads(copied.removeprefix("COPY --link --from=packs "))
     assert source == '/comfyui/custom_nodes/a \\$HOME "b" [[]c]/'

@@ -106,7 +106,7 @@ def test_a_capsule_of_another_platform_is_refused(written: list[dict[str, object
             "image-needs-build",
         ),
         (
-            capsule(findings=(Finding(code="local-distribution", subject="mine", message="m", cure="c"),)),
+            capsule(findings=(Finding(code="local-distribution", subject="mine", message="m", cure="c", blocks=True),)),
             "not-carried",
         ),
     ],
@@ -123,8 +123,8 @@ def test_only_the_packs_that_the_graph_uses_unless_all_are_asked_for() -> None:
         Pack(name="a", kind="git", enabled=False),
         Pack(name="c", kind="git"),
     )
-    assert make_plan(capsule(packs=packs)).packs == ("b",)
-    assert make_plan(capsule(packs=packs), packs="all").packs == ("a.disabled", "b", "c")
+    assert make_plan(capsule(packs=packs)).packs == ("b/",)
+    assert make_plan(capsule(packs=packs), packs="all").packs == ("a.disabled/", "b/", "c/")
 
 
 def test_no_engine_is_one_sentence(tmp_path: Path) -> None:

@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from comfy_capsule.packager.capsule import Capsule, ComfyUI, Lock, Pack, Platform, tree_digest, tree_files
+from comfy_capsule.packager.capsule import (
+    NOT_CORE,
+    Capsule,
+    ComfyUI,
+    Lock,
+    Pack,
+    Platform,
+    Submodule,
+    tree_digest,
+    tree_files,
+)
 from comfy_capsule.packager.contract import Contract
 from comfy_capsule.packager.errors import BadInput, CapsuleError
 from comfy_capsule.packager.materialise import materialise_sources
@@ -43,7 +53,7 @@ def pack_of(folder: Path, **said: object) -> Pack:
 
 
 def capsule_of(core: Path, *packs: Pack, files: dict[str, bytes] | None = None) -> Capsule:
-    said = pack_of(core)
+    said = pack_of(core, tree=tree_digest(core, tree_files(core, NOT_CORE)))
     lock = Lock(
         name="w",
         platform=Platform(os="linux", arch="x86_64", python="3.11.7"),
@@ -114,12 +124,13 @@ def test_local_changes_are_applied_before_the_tree_is_compared(tmp_path: Path, c
     assert caught.value.code == "patch-failed"
 
 
-def test_submodules_come_at_the_commit_their_pack_pins(tmp_path: Path, core: Path) -> None:
+def test_submodules_come_at_the_commit_that_the_lock_names(tmp_path: Path, core: Path) -> None:
     inner = repository(tmp_path / "origins/inner", {"lib.py": "1\n"})
     folder = repository(tmp_path / "origins/p", {"a.py": "1\n"})
     git(folder, "submodule", "--quiet", "add", str(inner), "lib")
     git(folder, "commit", "-q", "-m", "with lib")
-    pinned = pack_of(folder)
+    inside = Submodule(path="lib", origin=str(inner), commit=git(inner, "rev-parse", "HEAD").strip())
+    pinned = pack_of(folder, submodules=(inside,))
     commit(inner, {"lib.py": "2\n"})
     made = materialise_sources(capsule_of(core, pinned), tmp_path / "to", silent, packs="all", with_git=False)
     assert (made.packs["p"] / "lib/lib.py").read_text() == "1\n"

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from bench import Commit, build_pack
+from bench.index import make_wheel
+from bench.python_env import as_install, install
 from comfy_capsule.packager.capsule import (
     SUFFIX,
     Capsule,
@@ -34,10 +36,10 @@ from comfy_capsule.packager.command import run
 from comfy_capsule.packager.contract import Contract
 from comfy_capsule.packager.errors import BadInput, CapsuleError
 from comfy_capsule.packager.materialise import ModelStore
-from comfy_capsule.packager.progress import Progress
+from comfy_capsule.packager.progress import Progress, silent
 from comfy_capsule.packager.restore import Restored, plan_restore, restore, verify
 from comfy_capsule.packager.restore.compare import system_rows
-from comfy_capsule.packager.restore.records import changed_files
+from comfy_capsule.packager.snapshot import lock_python
 
 CORE = {
     "main.py": "raise SystemExit('booted without a yes')\n",
@@ -131,7 +133,7 @@ def test_the_new_folder_is_the_capsule_and_nothing_of_it_ran(capsule: Capsule, t
     assert (comfy / "custom_nodes/tint/__init__.py").is_file()
     assert run(["git", "status", "--porcelain"], cwd=comfy) == ""
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["ComfyUI"]
-    said = subprocess.run([comfy / "run.sh"], capture_output=True, text=True, check=False)
+    said = subprocess.run([comfy / "start-comfyui.sh"], capture_output=True, text=True, check=False)
     assert said.stderr == "booted without a yes\n"
     assert {row.kind for row in made.table.rows} == {
         "platform",
@@ -170,18 +172,16 @@ def test_verify_names_what_was_changed(capsule: Capsule, tmp_path: Path) -> None
 def test_an_edited_or_missing_installed_file_is_named(capsule: Capsule, tmp_path: Path) -> None:
     comfy = restored(capsule, tmp_path).path
     site = next(comfy.glob(".venv/lib/*/site-packages"))
-    info = site / "alpha-1.0.dist-info"
-    info.mkdir()
-    (site / "alpha.py").write_text("x")
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: alpha\nVersion: 1.0\n")
-    (info / "RECORD").write_text(
-        "alpha.py,sha256=LXEWQrcmsEQBYnyp-6wy9chTD7GQPMTbAiWHF5IaSIE,1\n"
-        "gone.py,,\nalpha-1.0.dist-info/METADATA,,\nalpha-1.0.dist-info/RECORD,,\n"
-    )
-    assert changed_files(site) == {"alpha": ["gone.py"]}
+    install("uv", comfy / ".venv", [make_wheel(tmp_path, "alpha", files={"alpha.py": "x", "more.py": ""})])
+    now = lock_python(as_install(comfy / ".venv"), silent)
+    here = replace(capsule, pylock=now.text, files={**capsule.files, **now.files})
+    assert differing(here, comfy) == set()
     (site / "alpha.py").write_text("y")
+    (site / "more.py").unlink()
     (site / "evil.pth").write_text("import os")
-    assert changed_files(site) == {"alpha": ["alpha.py", "gone.py"], "": ["evil.pth"]}
+    rows = {row.subject: row.found for row in verify(here, comfy).differing}
+    assert "alpha.py, more.py" in rows["alpha"]
+    assert rows["files of no distribution"] == "evil.pth"
 
 
 NEEDS = System(

@@ -9,16 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from packaging.pylock import Pylock
 
 from comfy_capsule.packager.capsule import environment_digest, lock_toml, tree_digest, tree_files
 from comfy_capsule.packager.comfy import Install
 from comfy_capsule.packager.progress import silent
 from comfy_capsule.packager.snapshot import snapshot_install
 from comfy_capsule.packager.snapshot.checkout import read_checkout
-from comfy_capsule.packager.snapshot.models import declared_sources, read_models
 from comfy_capsule.packager.snapshot.packs import read_packs
-from comfy_capsule.packager.snapshot.python import lock_python
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,7 +72,7 @@ def test_clean_checkout_has_commit_origin_without_token_and_no_patch(tmp_path: P
     read = read_checkout(folder)
     assert read.commit == git(folder, "rev-parse", "HEAD").strip()
     assert read.origin == "https://example.com/x.git"
-    assert read.patch == b""
+    assert read.changes.patch == b""
 
 
 def test_local_changes_are_one_patch_that_gives_the_same_tree(tmp_path: Path) -> None:
@@ -97,12 +94,12 @@ def test_local_changes_are_one_patch_that_gives_the_same_tree(tmp_path: Path) ->
     read = read_checkout(folder)
     assert sorted(str(path) for path in folder.rglob("*")) == before
     assert (folder / ".git/index").read_bytes() == index
-    assert b"secret" not in read.patch
-    assert read.changed == ("a.py", "gone.py", "run.sh", "link", "new é.bin")
+    assert b"secret" not in read.changes.patch
+    assert read.changes.names == ("a.py", "gone.py", "link", "new é.bin", "run.sh")
     patch = tmp_path / "p.patch"
-    patch.write_bytes(read.patch)
+    patch.write_bytes(read.changes.patch)
     git(clean, "apply", "--binary", str(patch))
-    assert tree_digest(clean, tree_files(clean)) == read.tree
+    assert tree_digest(clean, tree_files(clean)) == tree_digest(folder, tree_files(folder))
 
 
 def test_hooks_and_monitors_of_a_checkout_do_not_run(tmp_path: Path) -> None:
@@ -112,39 +109,8 @@ def test_hooks_and_monitors_of_a_checkout_do_not_run(tmp_path: Path) -> None:
         (folder / ".git/hooks" / hook).write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
         (folder / ".git/hooks" / hook).chmod(0o755)
     git(folder, "config", "core.fsmonitor", f"touch {tmp_path}/ran; false")
-    assert read_checkout(folder).patch
+    assert read_checkout(folder).changes.patch
     assert not (tmp_path / "ran").exists()
-
-
-def test_every_kind_of_pack_is_found_and_what_is_not_carried_is_said(install: Install) -> None:
-    nodes = install.custom_nodes[0]
-    checkout(nodes / "one", {"__init__.py": "", "requirements.txt": "", "install.py": ""})
-    checkout(nodes / "off.disabled", {"__init__.py": ""})
-    checkout(nodes / ".disabled/hidden", {"__init__.py": ""})
-    checkout(nodes / "alone", {"__init__.py": ""}, origin="")
-    checkout(nodes / "sub", {"__init__.py": "", ".gitmodules": ""})
-    (nodes / "plain").mkdir()
-    (nodes / "plain/__init__.py").write_text("")
-    (nodes / "single.py").write_text("")
-    (nodes / "broken/.git").mkdir(parents=True)
-    (nodes / "__pycache__").mkdir()
-    object_info = {"One": {"python_module": "custom_nodes.one"}, "Core": {"python_module": "nodes"}}
-    read = read_packs(install, object_info, frozenset({"One"}), silent)
-    packs = {pack.name: pack for pack in read.packs}
-    assert sorted(packs) == ["alone", "broken", "hidden", "off", "one", "plain", "single.py", "sub"]
-    assert packs["one"].used
-    assert packs["one"].classes == ("One",)
-    assert packs["one"].requirements == ("requirements.txt",)
-    assert packs["one"].install_script == "install.py"
-    assert [name for name, pack in packs.items() if not pack.enabled] == ["hidden", "off"]
-    assert {(finding.subject, finding.code) for finding in read.findings} == {
-        ("alone", "no-origin"),
-        ("broken", "git-unreadable"),
-        ("plain", "pack-not-carried"),
-        ("single.py", "pack-not-carried"),
-        ("sub", "submodules"),
-    }
-    assert all(finding.blocks and finding.cure for finding in read.findings)
 
 
 def test_a_changed_pack_carries_its_patch(install: Install) -> None:
@@ -153,8 +119,11 @@ def test_a_changed_pack_carries_its_patch(install: Install) -> None:
     read = read_packs(install, None, frozenset(), silent)
     assert read.packs[0].patch == "packs/one.patch"
     assert b"new.py" in read.files["packs/one.patch"]
-    assert [(item.code, item.blocks) for item in read.findings] == [("local-changes", False)]
-    assert "new.py" in read.findings[0].message
+    assert [(item.code, item.blocks) for item in read.findings] == [
+        ("commit-not-pushed", False),
+        ("local-changes", False),
+    ]
+    assert "new.py" in read.findings[1].message
 
 
 def test_same_install_gives_the_same_lock_wherever_it_stands(install: Install, tmp_path: Path) -> None:
@@ -177,105 +146,11 @@ def test_same_install_gives_the_same_lock_wherever_it_stands(install: Install, t
     assert environment_digest(again.lock, again.pylock) == environment_digest(first.lock, first.pylock)
 
 
-def dist(folder: Path, name: str, version: str, tags: list[str], direct_url: str = "") -> None:
-    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    (info / "WHEEL").write_text("Wheel-Version: 1.0\n" + "".join(f"Tag: {tag}\n" for tag in tags))
-    if direct_url:
-        (info / "direct_url.json").write_text(direct_url)
-
-
-def test_the_lock_names_the_installed_wheel_and_says_what_it_cannot_prove(install: Install) -> None:
-    site = install.site_packages[0]
-    dist(site, "six", "1.16.0", ["py2-none-any", "py3-none-any"])
-    dist(site, "Private-Thing", "9.9.9", ["py3-none-any"])
-    dist(site, "idna", "3.10", ["cp311-cp311-win32"])  # no such wheel of it
-    dist(site, "local", "1.0", ["py3-none-any"], '{"url": "file:///x", "dir_info": {"editable": true}}')
-    commit = "0123456789abcdef0123456789abcdef01234567"
-    dist(
-        site,
-        "fromgit",
-        "1.0",
-        ["py3-none-any"],
-        f'{{"url": "https://user:pw@example.com/x.git", "vcs_info": {{"vcs": "git", "commit_id": "{commit}"}}}}',
-    )
-    locked = lock_python(install, silent)
-    import tomlkit
-
-    said = tomlkit.parse(locked.text).unwrap()
-    lock = Pylock.from_dict(said)
-    lock.validate()
-    by_name = {package.name: package for package in lock.packages}
-    assert [wheel.filename for wheel in by_name["six"].wheels or ()] == ["six-1.16.0-py2.py3-none-any.whl"]
-    assert by_name["fromgit"].vcs is not None
-    assert by_name["fromgit"].vcs.commit_id == commit
-    assert "pw" not in locked.text
-    assert said["tool"]["comfy-capsule"]["unproved"] == ["idna==3.10", "local==1.0", "private-thing==9.9.9"]
-    assert {(finding.subject, finding.code) for finding in locked.findings} == {
-        ("idna", "hash-unknown"),
-        ("private-thing", "hash-unknown"),
-        ("local", "local-distribution"),
-    }
-
-
-LOADER = {
-    "Loader": {"input": {"required": {"model_name": [["a.safetensors", "sub/b.pth"], {}], "mode": [["x", "y"]]}}},
-}
-
-
-def test_models_are_found_by_the_lists_they_stand_in(install: Install) -> None:
-    (install.model_folders["upscale_models"][0] / "sub").mkdir()
-    for name in ("a.safetensors", "sub/b.pth"):
-        (install.model_folders["upscale_models"][0] / name).write_bytes(name.encode())
-    (install.model_folders["loras"][0] / "a.safetensors").write_bytes(b"another of that name")
-    graph = {
-        "1": {"class_type": "Loader", "inputs": {"model_name": "a.safetensors", "mode": "x"}},
-        "2": {"class_type": "Loader", "inputs": {"model_name": "sub\\b.pth", "mode": "y"}},
-        "3": {"class_type": "Loader", "inputs": {"model_name": "gone.safetensors", "mode": "y"}},
-    }
-    ui = {
-        "nodes": [
-            {"properties": {"models": [{"name": "a.safetensors", "url": "https://x/a", "directory": "upscale_models"}]}}
-        ]
-    }
-    read = read_models(install, graph, ui, LOADER, silent)
-    assert [(model.folder, model.name, model.size) for model in read.models] == [
-        ("upscale_models", "a.safetensors", 13),
-        ("upscale_models", "sub/b.pth", 9),
-    ]
-    assert read.models[0].sources == ("https://x/a",)
-    assert {(finding.code, finding.subject) for finding in read.findings} == {
-        ("model-missing", "gone.safetensors"),
-        ("model-without-source", "sub/b.pth"),
-        ("pickle-model", "sub/b.pth"),
-    }
-    assert declared_sources({"nodes": [{"properties": {"models": ["odd", {}]}}, {}]}) == {}
-
-
-def test_inputs_are_carried_and_a_link_out_of_the_folder_is_not_followed(install: Install, tmp_path: Path) -> None:
-    (tmp_path / "secret.png").write_bytes(b"secret")
-    (install.input_dir / "link.png").symlink_to(tmp_path / "secret.png")
-    (install.input_dir / "photo.png").write_bytes(b"photo")
-    info = {"LoadImage": {"input": {"required": {"image": [["photo.png"], {"image_upload": True}]}}}}
-    graph = {
-        str(number): {"class_type": "LoadImage", "inputs": {"image": name}}
-        for number, name in enumerate(("photo.png", "link.png", "../../secret.png", "made.png [output]"))
-    }
-    read = snapshot_install(install, graph=graph, object_info=info)
-    assert {name: data for name, data in read.files.items() if name.startswith("inputs/")} == {
-        "inputs/photo.png": b"photo"
-    }
-    assert [item.name for item in read.lock.inputs] == ["photo.png"]
-    codes = [item.code for item in read.lock.findings]
-    assert codes.count("input-missing") == 2
-    assert codes.count("input-of-another-run") == 1
-
-
 def test_every_finding_is_documented() -> None:
-    files = [*(ROOT / "packager/snapshot").glob("*.py"), ROOT / "packager/export.py"]
+    files = [*(ROOT / "packager/snapshot").glob("*.py"), ROOT / "packager/export.py", ROOT / "packager/hiding.py"]
     source = "".join(path.read_text() for path in files)
-    codes = set(re.findall(r'(?:code=|_finding\()"([a-z-]+)"', source)) | {"git-unreadable"}
+    said = r'(?:code=|_finding\(|Absent\(|_carry\(locked, item, )"([a-z-]+)"'
+    codes = set(re.findall(said, source)) | {"git-unreadable", "file-changing"}
     documented = set(re.findall(r"^\| `([a-z-]+)`", (ROOT / "docs/findings.md").read_text(), re.MULTILINE))
     assert len(codes) >= 9
     assert codes == documented

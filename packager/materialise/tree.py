@@ -1,0 +1,52 @@
+"""One source tree of a capsule on disk, whatever kind it is, proved equal to what the lock says."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from ..capsule import Source, extract_tar, sha256_file, tree_digest, tree_files
+from ..errors import CapsuleError
+from .checkout import check_out, remove_git
+from .paths import place
+
+
+def make_tree(
+    subject: str,
+    source: Source,
+    into: Path,
+    files: Mapping[str, bytes],
+    *,
+    with_git: bool,
+    without: Collection[str] = (),
+) -> None:
+    """Make `into`, which must not exist, the tree that the lock says. Nothing of it runs.
+
+    Args:
+        subject: what errors call it, e.g. ``the pack 'ComfyUI-GGUF'``.
+        files: the capsule's, by entry name.
+        with_git: leave ordinary checkouts, or bare files without ``.git``.
+        without: names at the top that are other things than this tree.
+
+    Raises:
+        BadInput, CapsuleError: as `check_out` and `extract_tar`; ``tree-differs``.
+    """
+    if source.kind == "git":
+        check_out(subject, source, into, files)
+        for inner in source.submodules:
+            check_out(f"{inner.path} in {subject}", inner, place(into, inner.path), files)
+    elif source.kind == "file":
+        into.parent.mkdir(parents=True, exist_ok=True)
+        into.write_bytes(files[source.carried])
+    else:
+        extract_tar(files[source.carried], into)
+    found = sha256_file(into) if source.kind == "file" else tree_digest(into, tree_files(into, without))
+    if source.tree and found != source.tree:
+        raise CapsuleError(
+            "tree-differs",
+            f"{subject[0].upper()}{subject[1:]} has other files than the capsule says "
+            f"(tree {found[:12]}, expected {source.tree[:12]}).",
+            "It changed while the capsule was made; export it again.",
+        )
+    if source.kind == "git" and not with_git:
+        remove_git(into)
