@@ -63,7 +63,7 @@ class Indexes:
     def __init__(self, python: Path) -> None:
         self._python = python
         self._addresses = _addresses()  # the default one first; they may hold passwords
-        self.digest = sha256_bytes("\n".join(self._addresses).encode())
+        self.digest = sha256_bytes("\n".join(map(without_credentials, self._addresses)).encode())
 
     def ask(self, pins: Sequence[str]) -> Offers:
         """The wheels offered for each of `pins` (``name==version``), as uv would look for them."""
