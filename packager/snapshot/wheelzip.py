@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 import zipfile
 from pathlib import Path
@@ -153,8 +154,12 @@ class _RemoteFile(io.RawIOBase):
 def _get(url: str, headers: dict[str, str]) -> requests.Response:
     import requests  # takes a while, and a warm snapshot needs none
 
-    session: requests.Session = getattr(_THREAD, "session", None) or requests.Session()
-    _THREAD.session = session  # one a thread: connections are used again
+    session: requests.Session | None = getattr(_THREAD, "session", None)
+    if session is None:
+        session = _THREAD.session = requests.Session()  # one a thread: connections are used again
+        own = os.environ.get("SSL_CERT_FILE", "")  # as uv does
+        if own and Path(own).is_file():
+            session.verify = own
     try:
         return session.get(url, headers={"Accept-Encoding": "identity", **headers}, timeout=_TIMEOUT, stream=True)
     except (requests.ConnectionError, requests.Timeout) as error:
