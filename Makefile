@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Without byte code every boot of a ComfyUI takes three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo test test-unit test-comfyui test-browser test-containers lint format soak bench pins frontend clean
+.PHONY: help venv demo test test-unit test-comfyui test-browser test-containers lint format soak bench pins sonames frontend clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ PINS := uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --g
 pins: venv ## the exact versions of what the gateway needs in an image
 	$(BIN)/$(PINS) --extra cli --no-emit-package uv --no-emit-package docker pyproject.toml -o packager/image/gateway-requirements.txt
 	grep '^uv==' requirements.txt | $(BIN)/$(PINS) - -o packager/image/uv-requirements.txt
+
+sonames: venv ## which Debian package holds which library, anew from the distribution's own index
+	cd tests && ../$(BIN)/python -m bench.sonames
 
 frontend: venv ## test against the newest front-end on the package index from now on
 	cd tests && ../$(BIN)/python -m browser.frontends --newest

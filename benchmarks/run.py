@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 # Which file gives which figures: asked for by name, only those run.
 FIGURES = {
     "pack_import.py": ("pack-import-ms",),
+    "models_found.py": ("models-precision", "models-recall"),
     "demo_second_run.py": ("demo-second-run-s",),
     "image_rebuild.py": ("image-rebuild-s",),
     "hash_cold.py": ("hash-cold-vs-openssl", "hash-cold-vs-comfy-pack"),

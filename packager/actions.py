@@ -9,7 +9,8 @@ from typing import Any
 import tomlkit
 
 from .capsule import SUFFIX, Capsule, Finding, Lock, carried_entries, read_capsule, write_capsule
-from .comfy import boot_object_info, find_install
+from .comfy import boot as boot_install
+from .comfy import find_install
 from .contract import openapi, parameters_schema
 from .errors import BadInput, Blocked
 from .export import make_capsule, workflow_name
@@ -58,7 +59,9 @@ def snapshot(
             )
     else:
         install = find_install(Path(comfy), python)
-        object_info = boot_object_info(install, report) if boot or graph else None
+        object_info = None
+        if boot or graph:
+            object_info, install = boot_install(install, report)
         taken = snapshot_install(install, graph=graph, ui=ui, object_info=object_info, report=report)
     if packs == "used":
         taken = taken.with_packs([pack for pack in taken.lock.packs if pack.used])
@@ -76,6 +79,7 @@ def export(
     name: str | None,
     message: str,
     strict: bool,
+    look_up: bool,
     python: Path | None,
     report: Report,
 ) -> Capsule:
@@ -89,11 +93,13 @@ def export(
     check_api_graph(graph)
     name = workflow_name(name or out.name.removesuffix(SUFFIX))
     if is_address(comfy):
-        capsule = export_remote(comfy, ui, graph, name=name, message=message, report=report)
+        capsule = export_remote(comfy, ui, graph, name=name, message=message, look_up=look_up, report=report)
     else:
         install = find_install(Path(comfy), python)
-        object_info = boot_object_info(install, report)
-        capsule = make_capsule(install, ui, graph, object_info, name=name, message=message, report=report)
+        object_info, install = boot_install(install, report)
+        capsule = make_capsule(
+            install, ui, graph, object_info, name=name, message=message, look_up=look_up, report=report
+        )
     refuse_blocked(capsule.lock.findings, strict)
     write_capsule(capsule, out)
     return capsule
@@ -130,6 +136,7 @@ def summary(capsule: Capsule) -> dict[str, Any]:
         "contract": capsule.contract.model_dump(mode="json"),
         "lock": capsule.lock.model_dump(mode="json"),
         "distributions": count_distributions(capsule.pylock),
+        "secrets": list(capsule.secrets),
     }
 
 

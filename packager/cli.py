@@ -83,6 +83,7 @@ def snapshot(
 @click.option("-o", "--out", required=True, type=FILE, help="The capsule to write, NAME.capsule.zip.")
 @click.option("--name", help="The workflow's name in the API; else the capsule file's.")
 @click.option("--message", default="", help="What this version is.")
+@click.option("--look-up", is_flag=True, help="Ask Hugging Face and Civitai which addresses have the models' bytes.")
 @click.option("--strict", is_flag=True, help="Write nothing when a finding blocks exact reproduction; exit with 3.")
 @python_option
 @json_option
@@ -93,6 +94,7 @@ def export(
     out: Path,
     name: str | None,
     message: str,
+    look_up: bool,
     strict: bool,
     python: Path | None,
     as_json: bool,
@@ -103,7 +105,16 @@ def export(
     """
     with terminal.progress_bars(as_json) as report:
         capsule = actions.export(
-            comfy, workflow, api, out, name=name, message=message, strict=strict, python=python, report=report
+            comfy,
+            workflow,
+            api,
+            out,
+            name=name,
+            message=message,
+            strict=strict,
+            look_up=look_up,
+            python=python,
+            report=report,
         )
     if as_json:
         terminal.show_json({"path": str(out), **actions.summary(capsule)})

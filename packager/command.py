@@ -11,18 +11,22 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from .errors import CapsuleError
+from .secrets import without_secret_parameters
 
-_CREDENTIALS = re.compile(r"([A-Za-z][\w+.-]*://)([^/\s?#]+)@")
+_CREDENTIALS = re.compile(r"(?<![\w+.-])([A-Za-z][\w+.-]{0,30}://)([^/\s?#]+)@")
 
 
 def without_credentials(text: str) -> str:
-    """`text` with ``user:password@`` taken out of every URL in it; ``ssh://git@`` names no secret and is needed."""
+    """`text` with ``user:password@`` and parameters such as ``token=`` taken out of every URL in it.
+
+    ``ssh://git@`` names no secret and is needed; so are all other parameters.
+    """
 
     def clean(found: re.Match[str]) -> str:
         scheme, user = found.groups()
         return found[0] if scheme.lower().endswith("ssh://") and ":" not in user else scheme
 
-    return _CREDENTIALS.sub(clean, text)
+    return without_secret_parameters(_CREDENTIALS.sub(clean, text))
 
 
 def run(

@@ -5,20 +5,21 @@ from __future__ import annotations
 import gc
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from .capsule import SUFFIX, WORKFLOW_NAME, ApiGraph, Capsule, Digests, Finding, Lock, Model, Observed, write_capsule
+from .capsule import SUFFIX, WORKFLOW_NAME, ApiGraph, Capsule, Digests, Finding, Lock, write_capsule
 from .comfy import Install, live_install, live_object_info
 from .contract import Contract, build_contract, build_with_notes, choice_key
 from .errors import BadInput, Cancelled
+from .hiding import graphs_without_secrets, without_secrets
 from .progress import Progress, Report, silent
-from .snapshot import Snapshot, slashed, snapshot_install
-from .workflow import check_api_graph, file_choices, frozen_signatures, missing_classes, used_classes
+from .snapshot import Snapshot, model_choices, snapshot_install
+from .workflow import check_api_graph, frozen_signatures, missing_classes, used_classes
 
 _TURN = 0.0002  # seconds
 _NEVER = 1_000_000  # collections of the middle generation between two full ones
@@ -61,6 +62,7 @@ def make_capsule(
     name: str,
     message: str = "",
     frontend_version: str = "",
+    look_up: bool = False,
     report: Report = silent,
 ) -> Capsule:
     """Seal `workflow` with the environment of `install`.
@@ -69,6 +71,7 @@ def make_capsule(
         workflow: the UI graph, marks inside; `api`: the API graph that the front-end made of it.
         object_info: the node definitions of this install, as its running ComfyUI gives them.
         frontend_version: of the front-end that made `api`; else what the workflow says of itself.
+        look_up: whether Hugging Face and Civitai may be asked which addresses have the models' bytes.
 
     Raises:
         BadInput: a graph that cannot run here, or marks that make no contract.
@@ -77,16 +80,25 @@ def make_capsule(
     report(Progress(phase="contract", total=1))
     check_api_graph(api)
     missing_classes(api, object_info)
-    notes = build_with_notes(name, workflow, api, object_info).notes  # refuses bad marks before the slow part
+    notes = _notes(name, workflow, api, object_info)  # refuses bad marks before the slow part
     report(Progress(phase="contract", done=1, total=1))
     snapshot = snapshot_install(
-        install, name=name, message=message, graph=api, ui=workflow, object_info=object_info, report=report
+        install,
+        name=name,
+        message=message,
+        graph=api,
+        ui=workflow,
+        object_info=object_info,
+        look_up=look_up,
+        report=report,
     )
-    choices = _model_choices(api, object_info, snapshot.lock.models)
+    allowed = model_choices(api, object_info, snapshot.lock.models)
+    choices = {choice_key(*place): names for place, names in allowed.items()}
     frontend = frontend_version or str((workflow.get("extra") or {}).get("frontendVersion", ""))
     findings = (*snapshot.lock.findings, *map(_left_out, notes))
-    return Capsule(
-        lock=snapshot.lock.model_copy(update={"observed": Observed(frontend=frontend), "findings": findings}),
+    observed = snapshot.lock.observed.model_copy(update={"frontend": frontend})
+    capsule = Capsule(
+        lock=snapshot.lock.model_copy(update={"observed": observed, "findings": findings}),
         pylock=snapshot.pylock,
         workflow=workflow,
         graph=api,
@@ -94,6 +106,16 @@ def make_capsule(
         object_info=frozen_signatures(object_info, used_classes(api)),
         files=snapshot.files,
     )
+    return without_secrets(capsule)
+
+
+def _notes(name: str, workflow: Mapping[str, Any], api: ApiGraph, object_info: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the contract leaves out. A refusal quotes the graph, so it is made again of one without secrets."""
+    try:
+        return build_with_notes(name, workflow, api, object_info).notes
+    except BadInput as refused:
+        build_with_notes(name, *graphs_without_secrets(workflow, api, object_info), object_info)
+        raise BadInput(refused.code, "A mark does not fit a secret value.", refused.cure) from None
 
 
 def _left_out(note: str) -> Finding:
@@ -105,21 +127,6 @@ def _left_out(note: str) -> Finding:
     )
 
 
-def _model_choices(
-    api: ApiGraph, object_info: Mapping[str, Any], models: Iterable[Model]
-) -> dict[str, tuple[str, ...]]:
-    """For each choice of the graph that is one of `models`: the models of that folder which the capsule holds."""
-    folders = {model.name: model.folder for model in models}
-    names: dict[str, list[str]] = {}
-    for model in models:
-        names.setdefault(model.folder, []).append(model.name)
-    return {
-        choice_key(choice.node, choice.input): tuple(names[folders[slashed(choice.value)]])
-        for choice in file_choices(api, object_info)
-        if isinstance(choice.value, str) and slashed(choice.value) in folders
-    }
-
-
 def export_live(
     workflow: Mapping[str, Any],
     api: ApiGraph,
@@ -127,6 +134,7 @@ def export_live(
     name: str,
     message: str = "",
     frontend_version: str = "",
+    look_up: bool = False,
     report: Report = silent,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> ExportResult:
@@ -147,6 +155,7 @@ def export_live(
             name=name,
             message=message,
             frontend_version=frontend_version,
+            look_up=look_up,
             report=watched,
         )
         path = install.user_dir / "capsules" / f"{capsule.name}-{capsule.digests.id}{SUFFIX}"
@@ -196,7 +205,7 @@ def _watched(report: Report, cancelled: Callable[[], bool]) -> Report:
 
     def watch(progress: Progress) -> None:
         if cancelled():
-            raise Cancelled("It was cancelled; nothing was written.")
+            raise Cancelled("Cancelled; nothing was written.")
         report(progress)
 
     return watch

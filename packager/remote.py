@@ -31,6 +31,7 @@ def export_remote(
     *,
     name: str,
     message: str = "",
+    look_up: bool = False,
     report: Report = silent,
 ) -> Capsule:
     """The capsule that the ComfyUI at `address` makes of `workflow`, every byte checked after the way here.
@@ -40,7 +41,8 @@ def export_remote(
         CapsuleError: what went wrong there.
     """
     version = str((workflow.get("extra") or {}).get("frontendVersion", ""))
-    body = {"name": name, "workflow": workflow, "api": api, "message": message, "frontend_version": version}
+    said = {"name": name, "message": message, "frontend_version": version, "look_up": look_up}
+    body = {**said, "workflow": workflow, "api": api}
     task = _finished(address, _ask("POST", address, "/capsule/export", json=body).json()["task"], report)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "received.capsule.zip")

@@ -124,6 +124,10 @@ def show_lock(lock: Lock, distributions: int) -> None:
     core, platform = lock.comfyui, lock.platform
     say(f"ComfyUI   {core.version} {core.commit[:12]} {core.origin}".rstrip())
     say(f"Python    {platform.python}, {distributions} distributions, torch {platform.torch or 'none'}")
+    seen = ", ".join(lock.observed.gpus) or "none seen"
+    say(f"GPU       {seen}{f', driver {lock.observed.driver}' if lock.observed.driver else ''}")
+    programs = ", ".join(item.name for item in lock.system.programs) or "none"
+    say(f"system    {' '.join(lock.system.packages) or 'nothing'}; programs: {programs}")
     for pack in lock.packs:
         state = ("used" if pack.used else "") if pack.enabled else "disabled"
         changes = " + local changes" if pack.patch else ""
@@ -145,6 +149,8 @@ def show_capsule(capsule: Capsule, distributions: int) -> None:
         say(f"takes     {item.name}: {item.type}, {need}")
     for output in capsule.contract.outputs:
         say(f"gives     {output.name}: {output.type}")
+    if capsule.secrets:
+        say(f"secrets   {', '.join(capsule.secrets)}, to be given where it runs")
     show_lock(capsule.lock, distributions)
 
 

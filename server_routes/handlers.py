@@ -73,11 +73,13 @@ class Handlers:
 
     @guarded("export")
     async def export(self, request: web.Request) -> web.StreamResponse:
-        """``POST /capsule/export`` ``{name, workflow, api, frontend_version, message?, client_id?}``; 202 as above."""
+        """``POST /capsule/export`` ``{name, workflow, api, frontend_version, message?, look_up?, client_id?}``; 202 as
+        above.
+        """
         body = await _json_object(request)
         workflow, api = _required(body, "workflow", dict), _required(body, "api", dict)
         name, frontend = _required(body, "name", str), _required(body, "frontend_version", str)
-        message = _optional(body, "message", str) or ""
+        message, look_up = _optional(body, "message", str) or "", bool(_optional(body, "look_up", bool))
 
         def work(report: Report, cancelled: Callable[[], bool]) -> tuple[dict[str, Any], Path | None]:
             result = _engine().export_live(
@@ -86,6 +88,7 @@ class Handlers:
                 name=name,
                 message=message,
                 frontend_version=frontend,
+                look_up=look_up,
                 report=report,
                 cancelled=cancelled,
             )

@@ -93,38 +93,39 @@ def holds(packs: Packs, *expected: tuple[str, str]) -> None:
     assert all(item.cure and item.message for item in packs.findings)
 
 
-def no_origin(folder: Path) -> None:
+def no_origin(folder: Path, aside: Path) -> None:
     checkout(folder, {"a.py": "1\n", "sub/b.py": "2\n"}, origin="")
     commit(folder, {"a.py": "second\n"})
 
 
-def local_origin(folder: Path) -> None:
+def local_origin(folder: Path, aside: Path) -> None:
     checkout(folder, {"a.py": "1\n"}, origin=str(folder.parent / "gone.git"))
 
 
-def unpushed(folder: Path) -> None:
+def unpushed(folder: Path, aside: Path) -> None:
     checkout(folder, {"a.py": "1\n"})
     commit(folder, {"a.py": "mine\n", "bin": bytes(range(256))})
 
 
-def unpushed_and_tagged(folder: Path) -> None:
-    unpushed(folder)
+def unpushed_and_tagged(folder: Path, aside: Path) -> None:
+    unpushed(folder, aside)
     git(folder, "tag", "v2")
 
 
-def detached(folder: Path) -> None:
-    unpushed(folder)
+def detached(folder: Path, aside: Path) -> None:
+    unpushed(folder, aside)
     git(folder, "checkout", "-q", "--detach")
 
 
-def shallow(folder: Path) -> None:
-    source = checkout(folder.parent.parent / "source", {"a.py": "1\n"})
+def shallow(folder: Path, aside: Path) -> None:
+    source = checkout(aside / "source", {"a.py": "1\n"})
     commit(source, {"a.py": "2\n"})
+    folder.parent.mkdir(exist_ok=True)
     git(folder.parent, "clone", "-q", "--depth=1", f"file://{source}", folder.name)
     (folder / "new.py").write_text("local")
 
 
-def changed(folder: Path) -> None:
+def changed(folder: Path, aside: Path) -> None:
     checkout(
         folder,
         {"a.py": "1\n", "gone.py": "x", "old name.py": "long enough to be a rename\n" * 5, "run.sh": "x"},
@@ -139,14 +140,14 @@ def changed(folder: Path) -> None:
     (folder / "empty").touch()
 
 
-def staged_but_ignored(folder: Path) -> None:
+def staged_but_ignored(folder: Path, aside: Path) -> None:
     checkout(folder, {".gitignore": "*.log\n", "a.py": "1\n"}, origin="")
     (folder / "kept.log").write_text("added by hand")
     (folder / "lost.log").write_text("ignored")
     git(folder, "add", "-f", "kept.log")
 
 
-def out_of_the_index(folder: Path) -> None:
+def out_of_the_index(folder: Path, aside: Path) -> None:
     checkout(folder, {".gitignore": "*.log\n", "a.py": "1\n"}, origin="")
     (folder / "b.log").write_text("x")
     git(folder, "add", "-f", "b.log")
@@ -154,7 +155,7 @@ def out_of_the_index(folder: Path) -> None:
     git(folder, "rm", "-q", "--cached", "b.log")
 
 
-def hidden_change(folder: Path) -> None:
+def hidden_change(folder: Path, aside: Path) -> None:
     checkout(folder, {"a.py": "1\n", "b.py": "1\n"}, origin="")
     git(folder, "update-index", "--assume-unchanged", "a.py")
     git(folder, "update-index", "--skip-worktree", "b.py")
@@ -162,7 +163,7 @@ def hidden_change(folder: Path) -> None:
         (folder / name).write_text("changed\n")
 
 
-def crlf_by_user(folder: Path) -> None:
+def crlf_by_user(folder: Path, aside: Path) -> None:
     checkout(folder, {"a.py": "1\n2\n", "b.py": "1\n", "mixed.py": "1\n2\n"}, origin="")
     git(folder, "config", "core.autocrlf", "true")
     for name in ("a.py", "b.py"):
@@ -170,7 +171,7 @@ def crlf_by_user(folder: Path) -> None:
     (folder / "mixed.py").write_bytes(b"1\r\n2\n")
 
 
-def crlf_by_attributes(folder: Path) -> None:
+def crlf_by_attributes(folder: Path, aside: Path) -> None:
     checkout(
         folder, {".gitattributes": "*.bat eol=crlf\n*.py text=auto\n", "a.bat": "1\r\n2\r\n", "b.py": "1\n"}, origin=""
     )
@@ -178,14 +179,14 @@ def crlf_by_attributes(folder: Path) -> None:
     (folder / "c.bat").write_bytes(b"new\n")
 
 
-def lfs_content(folder: Path) -> None:
+def lfs_content(folder: Path, aside: Path) -> None:
     checkout(folder, {".gitattributes": "*.bin filter=lfs -text\n", "a.bin": POINTER, "b.bin": POINTER}, origin="")
     (folder / "a.bin").write_bytes(b"content\0\r\n")
 
 
-def submodules(folder: Path) -> None:
-    deep = checkout(folder.parent.parent / "deep", {"deep.py": "1\n"})
-    inner = checkout(folder.parent.parent / "inner", {"lib.py": "1\n"})
+def submodules(folder: Path, aside: Path) -> None:
+    deep = checkout(aside / "deep", {"deep.py": "1\n"})
+    inner = checkout(aside / "inner", {"lib.py": "1\n"})
     git(inner, "submodule", "--quiet", "add", str(deep), "deep")
     commit(inner, {})
     checkout(folder, {"a.py": "1\n"}, origin="")
@@ -199,13 +200,13 @@ def submodules(folder: Path) -> None:
     commit(folder / "lib/deep", {"deep.py": "ahead of its pin\n"})
 
 
-def nested_repository(folder: Path) -> None:
+def nested_repository(folder: Path, aside: Path) -> None:
     checkout(folder, {"a.py": "1\n"}, origin="")
     checkout(folder / "clone", {"inner.py": "1\n"}, origin="")
 
 
-def submodule_by_hand(folder: Path) -> None:
-    inner = checkout(folder.parent.parent / "inner", {"lib.py": "1\n"})
+def submodule_by_hand(folder: Path, aside: Path) -> None:
+    inner = checkout(aside / "inner", {"lib.py": "1\n"})
     checkout(folder, {"a.py": "1\n"}, origin="")
     git(folder, "submodule", "--quiet", "add", str(inner), "lib")
     commit(folder, {})
@@ -213,7 +214,7 @@ def submodule_by_hand(folder: Path) -> None:
     (folder / "lib/lib.py").write_text("unpacked from a zip\n")
 
 
-def link_for_folder(folder: Path) -> None:
+def link_for_folder(folder: Path, aside: Path) -> None:
     checkout(folder, {"d/x.py": "1\n", "e": "a file\n"}, origin="")
     shutil.rmtree(folder / "d")
     (folder / "d").symlink_to("/nowhere")
@@ -222,19 +223,19 @@ def link_for_folder(folder: Path) -> None:
     (folder / "e/inner.py").write_text("now a folder\n")
 
 
-def worktree(folder: Path) -> None:
-    main = checkout(folder.parent.parent / "main", {"a.py": "1\n"}, origin="")
+def worktree(folder: Path, aside: Path) -> None:
+    main = checkout(aside / "main", {"a.py": "1\n"}, origin="")
     git(main, "worktree", "add", "-q", "--detach", str(folder))
     (folder / "a.py").write_text("2\n")
 
 
-def odd_names(folder: Path) -> None:
+def odd_names(folder: Path, aside: Path) -> None:
     checkout(folder, {"a\nb.py": "1\n", "tab\t.py": "1\n", '"quoted".py': "1\n", "what?.py": "1\n"}, origin="")
     (folder / "a\nb.py").write_text("changed\n")
     (folder / os.fsdecode(b"caf\xe9.py")).write_text("latin\n")
 
 
-def plain(folder: Path) -> None:
+def plain(folder: Path, aside: Path) -> None:
     (folder / "sub").mkdir(parents=True)
     (folder / "__init__.py").write_text("x")
     (folder / "sub/run.sh").write_text("x")
@@ -247,33 +248,33 @@ def plain(folder: Path) -> None:
     os.mkfifo(folder / "pipe")
 
 
-def registry(folder: Path) -> None:
+def registry(folder: Path, aside: Path) -> None:
     folder.mkdir()
     (folder / ".tracking").write_text("__init__.py\npyproject.toml")
     (folder / "__init__.py").write_text("x")
     (folder / "pyproject.toml").write_text('[project]\nname = "ComfyUI-Thing"\nversion = "1.2.3"\n')
 
 
-def without_commit(folder: Path) -> None:
+def without_commit(folder: Path, aside: Path) -> None:
     folder.mkdir()
     git(folder, "init", "-q")
     (folder / "a.py").write_text("1")
 
 
-def corrupt(folder: Path) -> None:
+def corrupt(folder: Path, aside: Path) -> None:
     checkout(folder, {"a.py": "1\n"})
     (folder / ".git/HEAD").write_text("nonsense")
 
 
-def theirs(folder: Path) -> None:
+def theirs(folder: Path, aside: Path) -> None:
     """A pack whose ``.git`` points into another repository of this user."""
-    private = checkout(folder.parent.parent / "private", {"secret.py": "private\n"}, origin="")
+    private = checkout(aside / "private", {"secret.py": "private\n"}, origin="")
     folder.mkdir()
     (folder / ".git").write_text(f"gitdir: {private}/.git\n")
     (folder / "a.py").write_text("1\n")
 
 
-KINDS: list[tuple[Callable[[Path], None], set[str]]] = [
+KINDS: list[tuple[Callable[[Path, Path], None], set[str]]] = [
     (no_origin, {"no-origin"}),
     (local_origin, {"local-origin"}),
     (unpushed, {"commit-not-pushed"}),
@@ -293,7 +294,7 @@ KINDS: list[tuple[Callable[[Path], None], set[str]]] = [
     (link_for_folder, {"no-origin", "local-changes"}),
     (worktree, {"no-origin", "local-changes"}),
     (odd_names, {"no-origin", "local-changes"}),
-    (plain, set()),
+    (plain, {"secret-file-left-out"}),
     (registry, set()),
     (without_commit, {"git-unreadable"}),
     (corrupt, {"git-unreadable"}),

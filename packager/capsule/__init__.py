@@ -4,16 +4,16 @@ from .archive import safe_name
 from .capsule import SUFFIX, WORKFLOW_NAME, Capsule, read_capsule, write_capsule
 from .digests import Hasher, canonical_json, environment_digest, sha256_bytes, sha256_file, tree_digest
 from .files import (
+    LEFT_OUT,
     NOT_CORE,
     START_SCRIPTS,
     CheckoutFiles,
     beyond_links,
     checkout_files,
-    is_secret,
     plain_files,
     tree_files,
 )
-from .git import BUNDLE_REF, GIT, GIT_ENVIRONMENT, LINE_ENDS, for_git, git, is_checkout
+from .git import BUNDLE_REF, GIT, GIT_ENVIRONMENT, LINE_ENDS, for_git, git, git_names, is_checkout
 from .locktoml import lock_toml
 from .models import (
     FORMAT,
@@ -23,15 +23,21 @@ from .models import (
     Digests,
     Finding,
     InputFile,
+    Kind,
+    Library,
     Lock,
     Model,
+    ModelOrigin,
     Observed,
     Pack,
     Platform,
+    Program,
     Source,
     Submodule,
+    System,
     carried_entries,
 )
+from .pylocktool import NOBODY, ChangedFile, Editable, PythonTool
 from .tarball import extract_tar, write_tar
 
 __all__ = [
@@ -39,27 +45,37 @@ __all__ = [
     "FORMAT",
     "GIT",
     "GIT_ENVIRONMENT",
+    "LEFT_OUT",
     "LINE_ENDS",
+    "NOBODY",
     "NOT_CORE",
     "START_SCRIPTS",
     "SUFFIX",
     "WORKFLOW_NAME",
     "ApiGraph",
     "Capsule",
+    "ChangedFile",
     "Checkout",
     "CheckoutFiles",
     "ComfyUI",
     "Digests",
+    "Editable",
     "Finding",
     "Hasher",
     "InputFile",
+    "Kind",
+    "Library",
     "Lock",
     "Model",
+    "ModelOrigin",
     "Observed",
     "Pack",
     "Platform",
+    "Program",
+    "PythonTool",
     "Source",
     "Submodule",
+    "System",
     "beyond_links",
     "canonical_json",
     "carried_entries",
@@ -68,8 +84,8 @@ __all__ = [
     "extract_tar",
     "for_git",
     "git",
+    "git_names",
     "is_checkout",
-    "is_secret",
     "lock_toml",
     "plain_files",
     "read_capsule",

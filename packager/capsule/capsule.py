@@ -14,6 +14,7 @@ from packaging.pylock import Pylock, PylockValidationError
 
 from ..contract import Contract, contract_json, read_contract_json
 from ..errors import BadInput
+from ..secrets import secret_names
 from ..workflow import check_api_graph
 from .archive import check_format, manifest_bytes, read_archive, write_archive
 from .digests import canonical_json, environment_digest, sha256_bytes
@@ -76,6 +77,12 @@ class Capsule:
             contract=sha256_bytes(canonical_json(self.contract.model_dump(mode="json"))),
             capsule=self.sealed or sha256_bytes(manifest_bytes(self.entries())),
         )
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the secrets that a run needs: those that the graph or a parameter's default asks for."""
+        inputs = [entry["inputs"] for entry in self.graph.values()]
+        return secret_names([*inputs, *(each.default for each in self.contract.inputs)])
 
     def read(self, entry: str) -> bytes:
         """The bytes of a carried file, e.g. ``inputs/photo.png``. Raises KeyError when it is not there."""

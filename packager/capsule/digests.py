@@ -62,10 +62,11 @@ def tree_digest(root: Path, names: Iterable[str], hasher: Hasher = hash_each) ->
 
 
 def environment_digest(lock: Lock, pylock: str) -> str:
-    """What restore gives back and `verify` compares: platform, ComfyUI, packs, models and Python.
+    """What restore gives back and `verify` compares: platform, ComfyUI, system, packs, models and Python.
 
     Left out: what was merely observed, the findings (they may depend on a network look-up), the input files,
-    the capsule's own identity, which packs this one graph uses, and which entries carry bytes: trees have digests.
+    the capsule's own identity, which packs this one graph uses, which entries carry bytes (trees have digests), and
+    the packages that a distribution happens to keep a library in.
     """
     carried: dict[str, Any] = dict.fromkeys(("patch", "bundle", "carried"), True)
     carried["submodules"] = {"__all__": {"patch", "bundle"}}
@@ -73,6 +74,10 @@ def environment_digest(lock: Lock, pylock: str) -> str:
         "platform": lock.platform.model_dump(mode="json"),
         "comfyui": lock.comfyui.model_dump(mode="json", exclude=carried),
         "packs": [pack.model_dump(mode="json", exclude={**carried, "used": True}) for pack in lock.packs],
+        "system": {
+            "libraries": [item.soname for item in lock.system.libraries],
+            "programs": [item.name for item in lock.system.programs],
+        },
         "models": [model.model_dump(mode="json", exclude={"sources"}) for model in lock.models],
         "python": sha256_bytes(pylock.encode()),
     }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from ..errors import CapsuleError
+from ..secrets import is_secret_file
 from .git import git, git_names, is_checkout
 
 #: Never part of a tree, unless git tracks them: environments, caches, what a file manager leaves.
@@ -20,6 +22,7 @@ NOT_CORE = frozenset(
     {"custom_nodes", "models", "input", "output", "temp", "user", "extra_model_paths.yaml", *START_SCRIPTS}
 )
 
+_HEAD = 64 << 10  # bytes of a file that tell whether it holds a secret
 _GITLINK = "160000"  # the mode of a submodule in a git tree
 
 
@@ -30,18 +33,21 @@ class CheckoutFiles(NamedTuple):
         committed: ``{name: (mode, blob id)}`` of HEAD.
         local: the names that git tracks or would track beyond those.
         nested: the folders that are checkouts of their own, submodules or not.
+        secret: those that git would track, but hold secrets: they are in none of the above.
     """
 
     committed: dict[str, tuple[str, str]]
     local: frozenset[str]
     nested: tuple[str, ...]
+    secret: tuple[str, ...]
 
 
 def tree_files(folder: Path, without: Collection[str] = ()) -> list[str]:
     """The names (relative, with ``/``, sorted) of the files of the tree `folder`.
 
     In a checkout: what HEAD or the index names, and what git does not ignore; nested checkouts likewise. Elsewhere: all
-    but `LEFT_OUT`. Files that hold secrets by custom (``.env``) are in neither.
+    but `LEFT_OUT`. Files that hold secrets are in neither; of committed ones, those that do so by their name: another
+    may lie over them here.
 
     Args:
         without: names at the top that are other things than this tree.
@@ -50,21 +56,21 @@ def tree_files(folder: Path, without: Collection[str] = ()) -> list[str]:
         CapsuleError: ``command-failed`` or ``command-timeout`` when git cannot read the checkout.
     """
     if not is_checkout(folder):
-        return plain_files(folder, without)
+        return plain_files(folder, without)[0]
     found = checkout_files(folder, without)
     names = {*found.committed, *found.local} - beyond_links(folder, found)
     for nested in found.nested:
         names.update(f"{nested}/{name}" for name in tree_files(folder / nested))
-    return sorted(name for name in names if not is_secret(name))
+    return sorted(names)
 
 
 def checkout_files(folder: Path, without: Collection[str] = ()) -> CheckoutFiles:
     """What git knows of the checkout at `folder`. Raises as `tree_files`."""
     committed, gitlinks = {}, []
-    for entry in git_names(git(folder, "ls-tree", "-r", "-z", "--full-tree", "HEAD")):
+    for entry in _committed(folder):
         facts, _, name = entry.partition("\t")
         mode, _, blob = facts.split()
-        if _top(name) in without:
+        if _top(name) in without or is_secret_file(name, b""):
             continue
         if mode == _GITLINK:
             gitlinks.append(name)
@@ -76,12 +82,24 @@ def checkout_files(folder: Path, without: Collection[str] = ()) -> CheckoutFiles
     local = {name for name in listed if name not in committed and name not in places and not name.endswith("/")}
     nested = {name for name in places if is_checkout(folder / name)}
     for name in places - nested:  # a submodule whose files were put there by hand
-        local |= {f"{name}/{inner}" for inner in plain_files(folder / name)}
+        local |= {f"{name}/{inner}" for inner in plain_files(folder / name)[0]}
+    of_tree, secret = _without_secrets(folder, (name for name in local if not _is_left_out(name, without)))
     return CheckoutFiles(
         committed=committed,
-        local=frozenset(name for name in local if _top(name) not in without and not _is_left_out(name)),
+        local=frozenset(of_tree),
         nested=tuple(sorted(name for name in nested if _top(name) not in without)),
+        secret=tuple(secret),
     )
+
+
+def _committed(folder: Path) -> list[str]:
+    try:
+        return git_names(git(folder, "ls-tree", "-r", "-z", "--full-tree", "HEAD"))
+    except CapsuleError:
+        git(folder, "symbolic-ref", "--quiet", "HEAD")  # not so in a checkout that is damaged
+        if git(folder, "for-each-ref", "--count=1"):
+            raise
+        return []  # nothing was committed yet
 
 
 def beyond_links(folder: Path, files: CheckoutFiles) -> frozenset[str]:
@@ -90,28 +108,37 @@ def beyond_links(folder: Path, files: CheckoutFiles) -> frozenset[str]:
     return frozenset(name for name in files.committed if links and name.startswith(links))
 
 
-def plain_files(folder: Path, without: Collection[str] = ()) -> list[str]:
-    """The files of a folder as `tree_files` gives them where there is no git."""
+def plain_files(folder: Path, without: Collection[str] = ()) -> tuple[list[str], list[str]]:
+    """The files of a folder as `tree_files` gives them where there is no git; and those left out that hold secrets."""
     names: set[str] = set()
     for base, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not _is_left_out(name)]
+        folders[:] = [name for name in folders if name not in LEFT_OUT]
         here = Path(base).relative_to(folder)
         # os.walk lists a link to a folder among the folders and does not follow it: it is a file to us.
         links = [name for name in folders if (Path(base) / name).is_symlink()]
         names.update((here / name).as_posix() for name in [*files, *links])
-    return sorted(
-        name for name in names if _top(name) not in without and not _is_left_out(name) and not is_secret(name)
-    )
+    return _without_secrets(folder, (name for name in names if not _is_left_out(name, without)))
+
+
+def _without_secrets(folder: Path, names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """`names`, sorted, without those of files that hold secrets; and these."""
+    kept: list[str] = []
+    secret: list[str] = []
+    for name in sorted(names):
+        (secret if is_secret_file(name, _head(folder / name)) else kept).append(name)
+    return kept, secret
+
+
+def _head(path: Path) -> bytes:
+    if path.is_symlink() or not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        return file.read(_HEAD)
 
 
 def _top(name: str) -> str:
     return name.partition("/")[0]
 
 
-def _is_left_out(name: str) -> bool:
-    return name.endswith(".pyc") or not LEFT_OUT.isdisjoint(name.split("/"))
-
-
-def is_secret(name: str) -> bool:
-    """Whether a file of that name holds secrets by custom, as ``.env`` and ``.env.local`` do."""
-    return any(part == ".env" or part.startswith(".env.") for part in name.split("/"))
+def _is_left_out(name: str, without: Collection[str]) -> bool:
+    return _top(name) in without or name.endswith(".pyc") or not LEFT_OUT.isdisjoint(name.split("/"))

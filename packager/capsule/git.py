@@ -67,8 +67,8 @@ def for_git(names: Iterable[str]) -> bytes:
 def is_checkout(folder: Path) -> bool:
     """Whether `folder` itself is the top of a git checkout (a folder inside another checkout is not).
 
-    A ``.git`` that points at a git folder elsewhere counts only where that one belongs here, as a worktree's and a
-    submodule's do: else a pack could make us read, and carry, some other repository of this user.
+    A ``.git`` that points at a git folder elsewhere counts only where that one is a worktree's or a submodule's: else
+    a pack could make us read, and carry, any repository of this user.
     """
     mark = folder / ".git"
     if mark.is_symlink() or not mark.is_file():
@@ -78,5 +78,4 @@ def is_checkout(folder: Path) -> bool:
     place = Path(os.path.normpath(folder / said.removeprefix("gitdir:").strip()))
     if any(place.is_relative_to(parent / ".git") for parent in folder.absolute().parents):
         return True  # a submodule's: in the git folder of the checkout around it
-    back = place / "gitdir"
-    return back.is_file() and Path(os.fsdecode(back.read_bytes()).strip()) == mark.absolute()
+    return (place / "gitdir").is_file() and (place / "commondir").is_file()  # a worktree's (gitrepository-layout)

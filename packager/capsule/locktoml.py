@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import tomlkit
-from tomlkit.items import AoT, Table
+from tomlkit.items import AoT, InlineTable, Table
 
 from .models import Lock
 
@@ -16,6 +16,7 @@ _HEADER = (
 _SECTIONS = {
     "platform": "What it ran on, as far as it must be equal elsewhere.",
     "comfyui": "ComfyUI itself.",
+    "system": "What it needs of the operating system; packages as Debian 12 names them.",
     "packs": "Every custom-node pack; `used` says whether this graph needs it.",
     "models": "The model files that the graph uses: content is identity, the path only a placement.",
     "inputs": "The input files that the graph reads; their bytes are in inputs/.",
@@ -56,16 +57,16 @@ def _table(value: dict[str, Any]) -> Table:
     return table
 
 
-def _inline(value: dict[str, Any]) -> Any:
+def _array(items: list[Any]) -> Any:
+    array = tomlkit.array()
+    array.extend([_inline(item) if isinstance(item, dict) else item for item in items])
+    return array.multiline(len(items) > 4 or any(isinstance(item, dict) for item in items))
+
+
+def _inline(value: dict[str, Any]) -> InlineTable:
     table = tomlkit.inline_table()
     table.update({key: item for key, item in value.items() if item not in ("", [], None)})
     return table
-
-
-def _array(items: list[Any]) -> Any:
-    array = tomlkit.array()
-    array.extend(_inline(item) if isinstance(item, dict) else item for item in items)
-    return array.multiline(len(items) > 4)
 
 
 def _tables(items: list[dict[str, Any]]) -> AoT:

@@ -104,14 +104,53 @@ class Pack(Source):
         return {**said, "path": said["name"] + ("" if said.get("enabled", True) else ".disabled")}
 
 
+#: ``os``: the system gives it; ``driver``: it comes with the host's graphics driver; ``optional``: only files need it
+#: that nothing in the environment links to or names, such as plug-ins for other hardware.
+Kind = Literal["os", "driver", "optional"]
+
+
+class Library(Frozen):
+    """One shared library that the environment does not bring itself."""
+
+    soname: str  # as the files ask for it, e.g. ``libGL.so.1``
+    package: str = ""  # in Debian 12; empty when it is not known
+    kind: Kind = "os"
+    by: str = ""  # the first, by name, of the packages and packs that need it
+
+
+class Program(Frozen):
+    """One program that ComfyUI, a pack or a distribution starts by its name."""
+
+    name: str
+    package: str = ""
+    kind: Kind = "os"
+    by: tuple[str, ...] = ()
+
+
+class System(Frozen):
+    """What the environment needs of the operating system: read from its files, the same on every machine."""
+
+    packages: tuple[str, ...] = ()  # of Debian 12: those that hold what is of kind ``os``, sorted
+    libraries: tuple[Library, ...] = ()
+    programs: tuple[Program, ...] = ()
+
+
+class ModelOrigin(Frozen):
+    """One address from which a model may be had again."""
+
+    url: str  # without credentials and tokens
+    proved: bool = False  # whether what gives the file there, or who fetched it from there, names this very sha256
+    how: str = ""  # where it was learnt: ``workflow``, ``side-file``, ``huggingface-cache``, ``templates``, a look-up
+
+
 class Model(Frozen):
     """One model file that the graph uses. Content is identity; the path is only a placement."""
 
-    folder: str  # the folder type, e.g. ``upscale_models``
+    folder: str  # below ComfyUI's models folder: the folder type's name, e.g. ``upscale_models``, or its own folder
     name: str  # as the node sees it, with ``/``
     size: int  # bytes
     sha256: str
-    sources: tuple[str, ...] = ()  # URLs that the workflow declares; unproved unless a finding's absence says so
+    sources: tuple[ModelOrigin, ...] = ()  # the proved ones first
 
 
 class InputFile(Frozen):
@@ -136,6 +175,13 @@ class Observed(Frozen):
     """What was merely seen; outside the environment digest."""
 
     frontend: str = ""  # the version of the front-end that exported the graph
+    gpus: tuple[str, ...] = ()  # their names
+    driver: str = ""  # the NVIDIA driver's version
+    cuda: str = ""  # what torch was built for, e.g. ``13.0`` or ``hip 6.4``
+    torch_arch_list: tuple[str, ...] = ()  # the GPU architectures in that build, e.g. ``sm_90``
+    arguments: tuple[str, ...] = ()  # ComfyUI's launch arguments, secrets and home folders replaced
+    environment: tuple[str, ...] = ()  # names of variables that matter to it; never their values
+    model_paths: tuple[str, ...] = ()  # ``TYPE: PLACE`` of folders outside ComfyUI's own (``extra_model_paths``)
 
 
 class Lock(Frozen):
@@ -147,6 +193,7 @@ class Lock(Frozen):
     parent: str = ""  # the id of the capsule this one follows
     platform: Platform
     comfyui: ComfyUI
+    system: System = System()
     packs: tuple[Pack, ...] = ()
     models: tuple[Model, ...] = ()
     inputs: tuple[InputFile, ...] = ()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from .boot import boot_object_info
+from .boot import Booted, boot, boot_object_info
 from .client import ComfyClient, Queue, Submitted, Uploaded
 from .events import Event
 from .install import Install, find_install, is_comfyui
-from .live import live_address, live_install, live_object_info
+from .live import live_address, live_install, live_object_info, live_torch
 from .port import free_port
 from .process import ComfyProcess
 from .refusal import GraphRefused
 
 __all__ = [
+    "Booted",
     "ComfyClient",
     "ComfyProcess",
     "Event",
@@ -20,6 +21,7 @@ __all__ = [
     "Queue",
     "Submitted",
     "Uploaded",
+    "boot",
     "boot_object_info",
     "find_install",
     "free_port",
@@ -27,4 +29,5 @@ __all__ = [
     "live_address",
     "live_install",
     "live_object_info",
+    "live_torch",
 ]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from ..progress import Progress, Report, silent
 from .client import ComfyClient
@@ -13,19 +16,36 @@ from .process import ComfyProcess
 _PHASE = "boot"
 
 
-def boot_object_info(install: Install, report: Report = silent, timeout: float = 300.0) -> dict[str, Any]:
-    """Every node class of `install` as its ``/object_info`` gives it, with the ``python_module`` it comes from.
+class Booted(NamedTuple):
+    """What a booted install says of itself.
 
-    Its packs run. Its input, output, temp and user folders are not used, so lists of input files are empty.
+    Attributes:
+        object_info: every node class as its ``/object_info`` gives it, with the ``python_module`` it comes from.
+        install: with the models folders that its packs add.
+    """
+
+    object_info: dict[str, Any]
+    install: Install
+
+
+def boot(install: Install, report: Report = silent, timeout: float = 300.0) -> Booted:
+    """Boot `install` and ask it. Its packs run.
+
+    Its input, output, temp and user folders are not used, so lists of input files are empty.
     Not to be called from a running event loop: use a thread there.
 
     Raises:
         CapsuleError: as `ComfyProcess.wait_ready`.
     """
-    return asyncio.run(_object_info(install, report, timeout))
+    return asyncio.run(_ask(install, report, timeout))
 
 
-async def _object_info(install: Install, report: Report, timeout: float) -> dict[str, Any]:
+def boot_object_info(install: Install, report: Report = silent, timeout: float = 300.0) -> dict[str, Any]:
+    """The node classes alone, see `boot`."""
+    return boot(install, report, timeout).object_info
+
+
+async def _ask(install: Install, report: Report, timeout: float) -> Booted:
     def on_line(line: str) -> None:
         report(Progress(phase=_PHASE, item=line))
 
@@ -34,4 +54,17 @@ async def _object_info(install: Install, report: Report, timeout: float) -> dict
     async with await ComfyProcess.start(install, env=env, on_line=on_line) as process:
         await process.wait_ready(timeout)
         async with ComfyClient(process.base_url) as client:
-            return await client.object_info()
+            object_info = await client.object_info()
+            said = await client.model_folders()
+        return Booted(object_info, _with_folders(install, said, process.output_dir))
+
+
+def _with_folders(install: Install, said: Iterable[Mapping[str, Any]], output: Path) -> Install:
+    """`install` with the places that packs have added; those below the process's own output folder are none of it."""
+    folders, endings = dict(install.model_folders), dict(install.model_extensions)
+    for entry in said:
+        name, known = str(entry.get("name", "")), folders.get(str(entry.get("name", "")), ())
+        roots = (Path(os.path.abspath(str(root))) for root in entry.get("folders") or ())
+        folders[name] = tuple(dict.fromkeys([*known, *(root for root in roots if not root.is_relative_to(output))]))
+        endings.setdefault(name, tuple(str(ending) for ending in entry.get("extensions") or ()))
+    return install.model_copy(update={"model_folders": folders, "model_extensions": endings})

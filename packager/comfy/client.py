@@ -82,6 +82,13 @@ class ComfyClient:
         """Class name to signature, for every node class that loaded."""
         return dict(await self._json("GET", "/object_info"))
 
+    async def model_folders(self) -> list[dict[str, Any]]:
+        """Every folder type with its places and endings, ``{"name", "folders", "extensions"}``; none where it is older.
+
+        Source: ``app/model_manager.py`` get_model_folders, ComfyUI 0.30.0.
+        """
+        return list(await self._json("GET", "/experiment/models", tolerate=(404,)) or ())
+
     async def features(self) -> dict[str, Any]:
         """The server's feature flags; empty for a ComfyUI older than them."""
         return dict(await self._json("GET", "/features", tolerate=(404,)) or {})

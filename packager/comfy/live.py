@@ -11,6 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from ..errors import CapsuleError
 from .client import ComfyClient
 from .install import Install
@@ -31,6 +33,28 @@ def live_install() -> Install:
     configs = extra_configs(str(root), _module("comfy.cli_args").args)
     facts = describe(folder_paths, configs, sys.argv[1:])
     return Install.model_validate({**facts, "root": root, "python": Path(sys.executable)})
+
+
+class LiveTorch(BaseModel):
+    """What the torch of the running ComfyUI says of its devices: their names, and the architectures it is built for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    running: bool = False  # whether this process is a ComfyUI
+    gpus: tuple[str, ...] = ()
+    arch_list: tuple[str, ...] = ()
+
+
+def live_torch() -> LiveTorch:
+    """Ask the torch that this process, if it is a ComfyUI, has loaded; nothing is imported, no device is woken."""
+    running = "comfy.cli_args" in sys.modules and "folder_paths" in sys.modules
+    torch = sys.modules.get("torch") if running else None
+    if torch is None:
+        return LiveTorch(running=running)
+    flags = getattr(torch._C, "_cuda_getArchFlags", lambda: None)() or ""  # get_arch_list() says nothing on a CPU
+    names = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    gpus = tuple(str(torch.cuda.get_device_name(index)) for index in names)
+    return LiveTorch(running=running, gpus=gpus, arch_list=tuple(flags.split()))
 
 
 def live_address() -> str:

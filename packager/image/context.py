@@ -24,13 +24,13 @@ from ..materialise import (
     materialise_sources,
     model_sources,
     pack_place,
-    read_pylock,
-    uv_lock_offline,
 )
 from ..progress import Progress, Report
+from ..snapshot import packages_of_python
 from .dockerfile import dockerfile, readme
+from .lock import write_lock
 from .own import copy_own, requirements
-from .plan import EPOCH, OS_PACKAGES, ImagePlan, make_plan
+from .plan import EPOCH, ImagePlan, make_plan
 from .python import carry_python, find_prefix
 
 
@@ -86,28 +86,27 @@ def write_context(
 def _fill(
     capsule: Capsule, plan: ImagePlan, into: Path, report: Report, *, models_from: Sequence[Path], packs: Packs
 ) -> None:
+    packages = set(plan.packages)
     if plan.python == "carried":
         _require_this_platform(capsule)
         prefix = find_prefix(plan.python_version, capsule.lock.platform.implementation)
         carry_python(prefix, plan.python_version, into / "python", report)
+        packages |= packages_of_python(into / "python")
     _sources(capsule, into, report, packs)
     _models(capsule, into / "models", report, models_from)
     report(Progress(phase="image", item="gateway"))
     copy_own(into / "gateway")
     here = Path(__file__).parent
-    locked = read_pylock(capsule.pylock)
+    write_lock(capsule, plan, into / "lock")
     texts = {
         "Dockerfile": dockerfile(plan),
         "README.md": readme(plan),
         "os/install.sh": (here / "install-os-packages.sh").read_text(),
-        "os/packages.txt": "\n".join(OS_PACKAGES) + "\n",
+        "os/packages.txt": "\n".join(sorted(packages)) + "\n",
         "build/comfy-capsule": (here / "launcher.sh").read_text(),
         "build/gateway-requirements.txt": requirements("gateway").read_text(),
         "build/uv-requirements.txt": requirements("uv").read_text(),
-        "lock/pylock.toml": uv_lock_offline(locked).text,
     }
-    if locked.unproved:
-        texts["lock/unproved.txt"] = "\n".join(sorted(locked.unproved)) + "\n"
     if plan.prove:
         # Not the capsule itself: a changed value in the graph must not make the build boot ComfyUI again.
         texts["proof/object_info.json"] = json.dumps(json.loads(canonical_json(capsule.object_info)), indent=1)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from importlib.resources import files
 
-from ..materialise import OWN_INDEX
+from ..materialise import LOCAL_WHEELS, OWN_INDEX
 from .plan import EPOCH, PORT, ImagePlan
 
 _MARK = re.compile(r"@([A-Z_]+)@")
@@ -37,6 +37,18 @@ RUN --network=none --mount=type=bind,source=proof,target=/build/proof \\
 _UNPROVED = """ && \\
     /build/uv pip install --quiet --no-build --no-deps --python /opt/venv/bin/python -r /build/lock/unproved.txt"""
 
+# uv notes the time of a wheel that it takes from disk.
+_WHEELS = """ && \\
+    /build/uv pip install --quiet @LOCAL@ --find-links /build/lock/wheels \\
+        --python /opt/venv/bin/python -r /build/lock/carried.txt && \\
+    find /opt/venv -path '*.dist-info/uv_cache.json' -execdir sed -i '/\\/uv_cache\\.json,/d' RECORD ';' -delete"""
+
+# The byte code of what is replaced is checked against nothing, so it is made anew.
+_OVERLAY = """ && \\
+    cp -RP --remove-destination /build/lock/overlay/. /opt/venv/ && \\
+    xargs -r -d '\\n' rm -f -- < /build/lock/removed.txt && \\
+    { @COMPILE@ -f -i /build/lock/compile.txt || true; }"""
+
 # For single steps: an ARG, unlike an ENV, is not in the image's environment. The CA bundle is a secret; without it
 # uv says that the file is missing, and takes its own.
 _UV_SETTINGS = """\
@@ -63,6 +75,8 @@ def dockerfile(plan: ImagePlan) -> str:
         "PACKS": "".join(packs),
         "MODELS": "".join(models),
         "UNPROVED": _UNPROVED if plan.unproved else "",
+        "WHEELS": _fill(_WHEELS, {"LOCAL": " ".join(LOCAL_WHEELS)}) if plan.carried else "",
+        "OVERLAY": _fill(_OVERLAY, _words(plan)) if plan.overlay else "",
         "PROOF_STAGE": _PROOF_STAGE if plan.prove else "",
         "PROOF": "COPY --link --chown=0:0 --from=proof /state/proof.json /proof.json\n" if plan.prove else "",
         "LABELS": _labels(plan),

@@ -57,7 +57,7 @@ RUN --mount=type=bind,from=uv,source=/opt/uv/bin/uv,target=/build/uv \
     --mount=type=cache,id=comfy-capsule-uv,target=/build/cache \
     /build/uv venv --quiet --python @PYTHON@ /opt/venv && \
     /build/uv pip sync --quiet --no-build --python /opt/venv/bin/python --preview-features pylock \
-        --index @OWN_INDEX@ /build/lock/pylock.toml@UNPROVED@
+        --index @OWN_INDEX@ /build/lock/pylock.toml@UNPROVED@@WHEELS@@OVERLAY@
 COPY --link --from=comfyui /comfyui/ /comfyui/
 @PACKS@COPY --link --from=gateway /opt/gateway/ /opt/gateway/
 COPY --link --chmod=0755 build/comfy-capsule /usr/local/bin/comfy-capsule

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import Capsule, Pack, safe_name
+from ..capsule import Capsule, Pack, System, safe_name
 from ..errors import BadInput, CapsuleError
-from ..materialise import Packs, chosen_packs, pack_place, read_pylock, refuse_local_distributions
+from ..materialise import Packs, chosen_packs, pack_place, read_pylock, refuse_not_carried
 
 DEFAULT_BASE = "debian:bookworm-slim"
 
@@ -17,12 +18,11 @@ EPOCH = 315_532_800
 
 PORT = 8000
 
-# What a Python built on Debian and the wheels of ComfyUI and of common packs load. The lock does not name OS
-# packages yet; a base that has them all is left as it is.
-OS_PACKAGES = (
-    *("ca-certificates", "libbz2-1.0", "libdb5.3", "libffi8", "libgdbm6", "libgl1", "libglib2.0-0", "libgomp1"),
-    *("liblzma5", "libncursesw6", "libreadline8", "libsqlite3-0", "libssl3", "libstdc++6", "libuuid1", "zlib1g"),
-)
+# What our own steps need of the system, whatever the capsule needs: certificates for what the gateway fetches and the
+# webhooks it sends, and the libraries that uv and the gateway's wheels (pillow, greenlet, uvloop) are linked to.
+OWN_PACKAGES = frozenset({"ca-certificates", "libc6", "libgcc-s1", "libstdc++6", "zlib1g"})
+
+_PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")  # Debian Policy 5.6.1; a name is no option of apt's
 
 _OLDEST_PYTHON = (3, 11)  # of the gateway, which shares the captured interpreter
 
@@ -46,7 +46,10 @@ class ImagePlan(BaseModel):
         python_version: in full, e.g. ``3.11.7``.
         python: ``carried``, the context's ``python/`` becomes ``/opt/python``; ``base``, the base has that version.
         packs: their places under ``custom_nodes``; those of folders end with ``/``.
+        packages: Debian packages that the base has or gets; a carried Python's own come on top of them.
         unproved: whether distributions without a hash are installed too (``lock/unproved.txt``).
+        carried: whether wheels come out of the capsule (``lock/wheels/``).
+        overlay: whether files come over the installed ones (``lock/overlay/``).
         prove: whether the build boots ComfyUI, without a network, and compares its node classes.
         digests: capsule, contract and environment, for the labels.
     """
@@ -57,9 +60,12 @@ class ImagePlan(BaseModel):
     base: str
     python_version: str
     python: Literal["carried", "base"]
+    packages: tuple[str, ...] = ()
     packs: tuple[str, ...]
     models: tuple[BakedModel, ...]
     unproved: bool
+    carried: bool = False
+    overlay: bool = False
     prove: bool
     digests: dict[str, str]
 
@@ -101,7 +107,7 @@ def make_plan(
             f"{', '.join(locked.builds)} would have to be built from source; the image installs wheels only.",
             "Install it from a wheel where the capsule is made, and export again.",
         )
-    refuse_local_distributions(lock)
+    refuse_not_carried(lock, locked, capsule.files)
     for model in lock.models:
         safe_name(f"{model.folder}/{model.name}")  # `..` in a COPY would reach any file of the image
     return ImagePlan(
@@ -110,8 +116,11 @@ def make_plan(
         python_version=version,
         python="base" if python_in_base else "carried",
         packs=tuple(sorted(_copied(pack) for pack in chosen_packs(capsule, packs))),
+        packages=_packages(lock.system),
         models=tuple(BakedModel(folder=item.folder, name=item.name, sha256=item.sha256) for item in lock.models),
         unproved=bool(locked.unproved),
+        carried=any(wheel.path for item in locked.pylock.packages for wheel in item.wheels or ()),
+        overlay=bool(locked.tool.changed or locked.tool.removed or locked.tool.editables),
         prove=prove,
         digests={"capsule": digests.capsule, "contract": digests.contract, "environment": digests.environment},
     )
@@ -119,3 +128,11 @@ def make_plan(
 
 def _copied(pack: Pack) -> str:
     return pack_place(pack) + ("" if pack.kind == "file" else "/")
+
+
+def _packages(system: System) -> tuple[str, ...]:
+    for name in system.packages:
+        if not _PACKAGE_NAME.fullmatch(name):
+            message = f"The capsule names the OS package {name!r}, which is no name of a Debian package."
+            raise BadInput("capsule-unsafe-name", message, "Do not trust this capsule.")
+    return tuple(sorted(OWN_PACKAGES.union(system.packages)))

@@ -3,14 +3,16 @@
 from .checkout import remove_tree
 from .interface import ModelSource, PythonSource, Sink
 from .interpreters import PYTHON_SOURCES, InstalledPython, ManagedPython, RunningPython, find_python
+from .local_wheels import LOCAL_WHEELS, gather_wheels
 from .model_store import ModelStore, link_or_copy
 from .models import model_sources, place_inputs, place_models
+from .overlay import lay_over, removed_names
 from .paths import place
 from .pylock import LockedPython, read_pylock
 from .python import (
     install_python,
     installed_versions,
-    refuse_local_distributions,
+    refuse_not_carried,
     refuse_python,
     site_packages,
     venv_python,
@@ -19,6 +21,7 @@ from .sources import Packs, Sources, chosen_packs, materialise_sources, pack_pla
 from .uvlock import OWN_INDEX, uv_lock_offline
 
 __all__ = [
+    "LOCAL_WHEELS",
     "OWN_INDEX",
     "PYTHON_SOURCES",
     "InstalledPython",
@@ -33,8 +36,10 @@ __all__ = [
     "Sources",
     "chosen_packs",
     "find_python",
+    "gather_wheels",
     "install_python",
     "installed_versions",
+    "lay_over",
     "link_or_copy",
     "materialise_sources",
     "model_sources",
@@ -43,10 +48,11 @@ __all__ = [
     "place_inputs",
     "place_models",
     "read_pylock",
-    "refuse_local_distributions",
+    "refuse_not_carried",
     "refuse_python",
     "refuse_sources",
     "remove_tree",
+    "removed_names",
     "site_packages",
     "uv_lock_offline",
     "venv_python",

@@ -58,7 +58,7 @@ class UrlModels:
     def give(self, model: Model, sink: Sink) -> bool:
         """See `ModelSource`."""
         refused = []
-        for url in model.sources:
+        for url in (source.url for source in model.sources):
             if urlsplit(url).scheme not in ("http", "https"):
                 continue
             try:

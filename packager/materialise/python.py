@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from ..progress import Progress, Report
 from ..uv import find_uv
 from .interface import PythonSource
 from .interpreters import PYTHON_SOURCES, find_python
+from .local_wheels import LOCAL_WHEELS, LocalWheels, forget_times, gather_wheels
+from .overlay import lay_over, take_away
 from .pylock import LockedPython, read_pylock
 from .uvlock import uv_lock
 
@@ -33,6 +35,8 @@ def install_python(
     report: Report,
     *,
     trust: bool,
+    files: Mapping[str, bytes] | None = None,
+    wheels: Sequence[Path] = (),
     sources: Sequence[PythonSource] = PYTHON_SOURCES,
 ) -> Path:
     """Make `venv` a relocatable environment of the lock's exact Python with exactly the lock's distributions.
@@ -43,40 +47,46 @@ def install_python(
     Args:
         venv: must not exist.
         trust: whether source archives and git dependencies may be built, which runs their code.
+        files: what the capsule carries, by entry.
+        wheels: folders of wheels, known by their hash; what is in them is not looked for elsewhere.
 
     Returns:
         The venv's interpreter. It has not been started since the first distribution came in.
 
     Raises:
-        BadInput: ``python-not-found``, ``pylock-unreadable``.
+        BadInput: ``python-not-found``, ``pylock-unreadable``, ``capsule-damaged``.
         Blocked: ``needs-trust`` when something must be built and `trust` is not given.
         CapsuleError: ``not-carried`` for local distributions, ``python-failed`` with uv's own words,
             ``python-differs`` when something else is installed than the lock says.
     """
-    locked = read_pylock(pylock_text)
-    refuse_python(lock, locked, trust=trust)
+    locked, files = read_pylock(pylock_text), files or {}
+    refuse_python(lock, locked, files, trust=trust)
     base = find_python(lock.platform.python, lock.platform.implementation, sources)
     wanted = locked.versions()
     report(Progress(phase="python", item=f"Python {lock.platform.python}", total=len(wanted)))
     run([find_uv(), "venv", "--quiet", "--relocatable", "--no-project", "--python", base, venv])
-    python = venv_python(venv)
     with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch, "pylock.toml")  # uv insists on the name
+        at_hand = gather_wheels(locked, files, Path(scratch, "wheels"), wheels)
+        rest = locked.without(at_hand.names)
         try:
-            given = uv_lock(locked, base)
-            file.write_text(given.text)
-            if wanted:
-                _sync(file, venv, report, len(wanted), [*given.arguments, *([] if trust else ["--no-build"])])
+            if rest.versions():
+                _install_rest(rest, base, venv, Path(scratch), report, trust=trust)
+            if at_hand.names:
+                _install_local(at_hand, venv, Path(scratch), report, len(wanted))
+                forget_times(site_packages(venv))
         except CapsuleError as error:
             raise _failed(error) from error
     _compare(wanted, venv)
+    site, scripts = site_packages(venv).relative_to(venv).as_posix(), venv_python(venv).parent.name
+    lay_over(locked, files, venv, site, scripts)
+    take_away(locked, venv, site, scripts)
     report(Progress(phase="python", done=len(wanted), total=len(wanted)))
-    return python
+    return venv_python(venv)
 
 
-def refuse_python(lock: Lock, locked: LockedPython, *, trust: bool) -> None:
+def refuse_python(lock: Lock, locked: LockedPython, files: Mapping[str, bytes], *, trust: bool) -> None:
     """Say before anything is made why this environment cannot be: see `install_python`."""
-    refuse_local_distributions(lock)
+    refuse_not_carried(lock, locked, files)
     if locked.builds and not trust:
         raise Blocked(
             "needs-trust",
@@ -85,14 +95,21 @@ def refuse_python(lock: Lock, locked: LockedPython, *, trust: bool) -> None:
         )
 
 
-def refuse_local_distributions(lock: Lock) -> None:
-    """Refuse an environment with distributions that no capsule carries yet: CapsuleError ``not-carried``."""
-    local = [item.subject for item in lock.findings if item.code == "local-distribution"]
+def refuse_not_carried(lock: Lock, locked: LockedPython, files: Mapping[str, bytes]) -> None:
+    """Refuse an environment with files that no other place has, nor the capsule: CapsuleError ``not-carried``."""
+    local = [item.subject for item in lock.findings if item.code == "local-distribution" and item.blocks]
     if local:
         raise CapsuleError(
             "not-carried",
             f"The capsule does not carry the bytes of {', '.join(local)}, installed from a local path.",
             "Install it from an index or from a commit of a git remote, and export again.",
+        )
+    missing = sorted(entry for entry in locked.carried() if entry not in files)
+    if missing:
+        raise CapsuleError(
+            "not-carried",
+            f"The capsule does not carry {', '.join(missing[:3])}, which its Python environment needs.",
+            "Install what it belongs to from an index, and export again.",
         )
 
 
@@ -112,7 +129,23 @@ def installed_versions(venv: Path) -> dict[str, str]:
     return {canonicalize_name(item.metadata["Name"]): item.version for item in found}
 
 
-def _sync(file: Path, venv: Path, report: Report, total: int, arguments: Sequence[str]) -> None:
+def _install_rest(locked: LockedPython, base: Path, venv: Path, scratch: Path, report: Report, *, trust: bool) -> None:
+    """Install what is not at hand, from where the lock says that it is."""
+    file = scratch / "pylock.toml"  # uv insists on the name
+    given = uv_lock(locked, base)
+    file.write_text(given.text)
+    words = ["sync", "--preview-features", "pylock", *given.arguments, *([] if trust else ["--no-build"])]
+    _uv_pip([*words, "--link-mode", _link_mode(venv), file], venv, report, len(locked.versions()))
+
+
+def _install_local(at_hand: LocalWheels, venv: Path, scratch: Path, report: Report, total: int) -> None:
+    file = scratch / "wheels.txt"
+    file.write_text(at_hand.requirements)
+    words: list[str | Path] = ["install", *LOCAL_WHEELS, "--offline", "--link-mode", "copy"]
+    _uv_pip([*words, "--find-links", scratch / "wheels", "-r", file], venv, report, total)
+
+
+def _uv_pip(words: Sequence[str | Path], venv: Path, report: Report, total: int) -> None:
     folder = site_packages(venv)
 
     def tick(said: str) -> None:
@@ -121,8 +154,7 @@ def _sync(file: Path, venv: Path, report: Report, total: int, arguments: Sequenc
         item = "installing" if "Prepared" in said or not names else names[-1]
         report(Progress(phase="python", item=item, done=min(done, total), total=total))
 
-    words = ["--preview-features", "pylock", "--link-mode", _link_mode(venv), *arguments]
-    watch([find_uv(), "pip", "sync", *words, "--python", venv_python(venv), file], tick)
+    watch([find_uv(), "pip", *words, "--python", venv_python(venv)], tick)
 
 
 def _failed(error: CapsuleError) -> CapsuleError:

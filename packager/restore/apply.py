@@ -69,7 +69,7 @@ def apply(
             comfyui = materialise_sources(capsule, beside, report, packs=packs, with_git=True).comfyui
         with _timed(seconds, "python"):
             venv = place(comfyui, ".venv")
-            install_python(capsule.lock, capsule.pylock, venv, report, trust=trust)
+            install_python(capsule.lock, capsule.pylock, venv, report, trust=trust, files=capsule.files)
         with _timed(seconds, "models"):
             place_models(capsule.lock.models, comfyui, report, models_from=models_from, store=store)
             place_inputs(capsule, comfyui, report)

@@ -8,7 +8,18 @@ from typing import Any
 
 from packaging.pylock import Package
 
-from ..capsule import Capsule, ComfyUI, InputFile, Model, Pack, Platform, safe_name
+from ..capsule import (
+    NOBODY,
+    Capsule,
+    ComfyUI,
+    InputFile,
+    Model,
+    Pack,
+    Platform,
+    PythonTool,
+    System,
+    safe_name,
+)
 from ..digest_cache import sha256_files
 from ..hashing import Hashed
 from ..materialise import LockedPython, pack_place
@@ -31,6 +42,19 @@ def comfyui_rows(expected: ComfyUI, found: ComfyUI) -> Iterator[Row]:
     yield row("comfyui", "version", expected.version, found.version)
     yield row("comfyui", "commit", expected.commit, found.commit)
     yield row("comfyui", "tree", expected.tree, found.tree)
+
+
+def system_rows(expected: System, found: System) -> Iterator[Row]:
+    """One row a library and a program that the files need; more of them is no difference.
+
+    The files themselves are compared elsewhere, and a newer version of ours may know of programs that an older did not.
+    """
+    libraries, programs = {item.soname for item in found.libraries}, {item.name for item in found.programs}
+    for library in expected.libraries:
+        here = "needed" if library.soname in libraries else "not needed"
+        yield row("system", library.soname, "needed", here)
+    for program in expected.programs:
+        yield row("system", program.name, "called", "called" if program.name in programs else "not called")
 
 
 def pack_rows(expected: Sequence[Pack], found: Sequence[Pack]) -> Iterator[Row]:
@@ -56,34 +80,54 @@ def _pack_words(pack: Pack) -> str:
     return " ".join(word for word in [*words, "" if pack.enabled else "disabled"] if word)
 
 
-def python_rows(expected: LockedPython, found: LockedPython, changed: Mapping[str, Sequence[str]]) -> Iterator[Row]:
-    """One row a distribution: its version and the hashes of its file; `changed` as `changed_files` gives it."""
+def python_rows(expected: LockedPython, found: LockedPython) -> Iterator[Row]:
+    """One row a distribution: its version, what its RECORD lists, and its files that are not as listed.
+
+    What the capsule carries of changed files counts as equal, everything else that is changed does not.
+    """
     wanted, here = expected.versions(), found.versions()
-    hashes, others = _hashes(expected), _hashes(found)
     for name in sorted(wanted | here):
         if name not in wanted or name not in here:
             yield row("python", name, wanted.get(name, "not there"), here.get(name, "missing"), False)
             continue
-        same = wanted[name] == here[name] and not changed.get(name)
-        # A found file without a known hash says nothing against; `unproved_python` names it.
-        if name in hashes and name in others:
-            same = same and hashes[name] == others[name]
-        yield row(
-            "python",
-            name,
-            _words(wanted[name], hashes.get(name, ""), ()),
-            _words(here[name], others.get(name, ""), changed.get(name, ())),
-            same,
-        )
-    strays = changed.get("", ())
+        odd = _differing(expected.tool, found.tool, name)
+        same = wanted[name] == here[name] and not odd and _is_same_content(expected, found, name)
+        said, seen = (_words(locked, name) for locked in (expected, found))
+        yield row("python", name, said, seen + (f", changed: {some(odd)}" if odd else ""), same)
+    strays = _differing(expected.tool, found.tool, NOBODY)
     if strays:
-        yield row("python", "files of no distribution", "none", some(strays), False)
+        yield row("python", "files of no distribution", "as captured", some(strays), False)
+
+
+def _is_same_content(expected: LockedPython, found: LockedPython, name: str) -> bool:
+    """By the RECORD, which lists every file; where a capsule does not have it, by the hash of the wheel."""
+    records = (expected.tool.records.get(name), found.tool.records.get(name))
+    trees = [{item.name: item for item in locked.tool.editables}.get(name) for locked in (expected, found)]
+    sources = [locked.commits().get(name) for locked in (expected, found)]
+    if sources[0] and sources[0] == sources[1]:
+        return True  # built where it is installed, from the same commit; a build may differ
+    if all(records):
+        return records[0] == records[1] and trees[0] == trees[1]
+    hashes, others = _hashes(expected), _hashes(found)
+    # A found file without a known hash says nothing against; `unproved_python` names it.
+    return name not in hashes or name not in others or hashes[name] == others[name]
+
+
+def _differing(expected: PythonTool, found: PythonTool, name: str) -> list[str]:
+    """The places of files of `name` that are changed, or not there, on one of the two sides only."""
+    wanted, here = (
+        {file.path: (file.sha256, file.executable) for file in tool.changed.get(name, ())}
+        | dict.fromkeys(tool.removed.get(name, ()), ("", False))
+        for tool in (expected, found)
+    )
+    places = {place for place in wanted | here if wanted.get(place) != here.get(place)}
+    return sorted(place.removeprefix("site-packages/") for place in places)
 
 
 def unproved_python(expected: LockedPython, found: LockedPython) -> tuple[str, ...]:
-    """The names whose file has no hash on one of the two sides."""
-    hashes, others = _hashes(expected), _hashes(found)
-    return tuple(name for name in sorted(expected.versions()) if name not in hashes or name not in others)
+    """The names of which nothing is known, on one of the two sides, that would hold their content."""
+    known = [{**_hashes(locked), **locked.tool.records} for locked in (expected, found)]
+    return tuple(name for name in sorted(expected.versions()) if any(name not in side for side in known))
 
 
 def _hashes(locked: LockedPython) -> dict[str, str]:
@@ -98,9 +142,10 @@ def _identity(package: Package) -> str:
     return " ".join(sorted(f"{key}:{value}" for file in files for key, value in file.hashes.items()))
 
 
-def _words(version: str, identity: str, changed: Sequence[str]) -> str:
-    shown = f" {identity.partition(':')[2][:_SHORT] or identity[:_SHORT]}" if identity else ", file not known"
-    return f"{version}{shown}" + (f", changed: {some(changed)}" if changed else "")
+def _words(locked: LockedPython, name: str) -> str:
+    record, identity = locked.tool.records.get(name, ""), _hashes(locked).get(name, "")
+    shown = record[:_SHORT] or identity.partition(":")[2][:_SHORT] or identity[:_SHORT]
+    return f"{locked.versions()[name]} {shown or ', file not known'}".replace(" ,", ",")
 
 
 def some(names: Sequence[str]) -> str:
@@ -110,10 +155,15 @@ def some(names: Sequence[str]) -> str:
 
 
 def model_rows(models: Sequence[Model], folders: Mapping[str, Sequence[Path]], report: Report) -> Iterator[Row]:
-    """One row a model of the capsule; `folders` are the places of each folder type, in the order ComfyUI looks."""
+    """One row a model of the capsule; `folders` are the places of each folder type, in the order ComfyUI looks.
+
+    A folder that is no type (a pack reads it by itself) is looked for beside those that are.
+    """
+    beside = dict.fromkeys(place.parent for kind, roots in folders.items() for place in roots if place.name == kind)
     places = []
     for model in models:
-        candidates = [folder / safe_name(model.name) for folder in folders.get(model.folder, ())]
+        roots = folders.get(model.folder) or [place / safe_name(model.folder) for place in beside]
+        candidates = [folder / safe_name(model.name) for folder in roots]
         places.append((model, next((path for path in candidates if path.is_file()), None)))
     hashed = _hashed(places, report)
     for model, path in places:

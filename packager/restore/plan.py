@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import Capsule, Finding, Lock, Source
+from ..capsule import NOBODY, Capsule, Finding, Lock, Source
 from ..command import without_credentials
 from ..errors import BadInput, CapsuleError
 from ..materialise import (
@@ -23,6 +23,7 @@ from ..materialise import (
     refuse_python,
     refuse_sources,
 )
+from ..snapshot import missing_here
 
 COLUMNS = ("what", "item", "from", "size", "risk")
 
@@ -74,10 +75,11 @@ def plan_restore(
     target = check_target(into)
     _refuse_platform(capsule.lock)
     refuse_sources(capsule, chosen_packs(capsule, packs))
-    refuse_python(capsule.lock, read_pylock(capsule.pylock), trust=trust)
+    refuse_python(capsule.lock, read_pylock(capsule.pylock), capsule.files, trust=trust)
     steps = (
         *_source_steps(capsule, packs),
         *_python_steps(capsule, trust),
+        *_system_steps(capsule.lock),
         *_model_steps(capsule, models_from, store or ModelStore()),
         *(Step(what="input", item=item.name, source="the capsule", size=item.size) for item in capsule.lock.inputs),
         _verify_step(trust),
@@ -145,10 +147,24 @@ def _python_steps(capsule: Capsule, trust: bool) -> Iterator[Step]:
     files = [wheel for package in locked.pylock.packages for wheel in package.wheels or ()]
     size = sum(wheel.size or 0 for wheel in files)
     yield Step(what="python", item=f"{proved} distributions", source="by their recorded files and hashes", size=size)
+    for name, changed in locked.tool.changed.items():
+        size = sum(file.size for file in changed)
+        whose = "files of no distribution" if name == NOBODY else f"changed files of {name}"
+        yield Step(what="python", item=whose, source="the capsule", size=size)
     for pin in locked.unproved:
         yield Step(what="python", item=pin, source="the package index", risk="no hash is known to hold it to")
     for name in locked.builds if trust else ():
         yield Step(what="python", item=name, source="built from source", risk="its build runs code")
+
+
+def _system_steps(lock: Lock) -> Iterator[Step]:
+    """What the environment needs of this machine: looked for, never installed."""
+    system = lock.system
+    libraries = sum(item.kind == "os" for item in system.libraries)
+    programs = sum(item.kind == "os" for item in system.programs)
+    if libraries or programs:
+        item = f"{libraries} libraries and {programs} programs"
+        yield Step(what="system", item=item, source="this machine", risk=missing_here(system))
 
 
 def _model_steps(capsule: Capsule, models_from: Sequence[Path], store: ModelStore) -> Iterator[Step]:
@@ -157,7 +173,7 @@ def _model_steps(capsule: Capsule, models_from: Sequence[Path], store: ModelStor
         if store.find(model) is not None:
             source, risk = "this machine's model store", ""
         else:
-            source = ", else ".join([*folders, *(without_credentials(url) for url in model.sources)])
+            source = ", else ".join([*folders, *(without_credentials(source.url) for source in model.sources)])
             risk = "" if source else "missing: give --models-from DIR"
         yield Step(what="model", item=f"{model.folder}/{model.name}", source=source, size=model.size, risk=risk)
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, computed_field
 
 
 class Row(BaseModel):
-    """One thing compared. `kind` groups rows: platform, comfyui, pack, python, model, input, node, digest."""
+    """One thing compared. `kind` groups rows: platform, comfyui, system, pack, python, model, input, node, digest."""
 
     model_config = ConfigDict(frozen=True)
 

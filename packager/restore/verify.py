@@ -9,7 +9,7 @@ from ..comfy import boot_object_info, find_install
 from ..errors import CapsuleError
 from ..materialise import Packs, chosen_packs, read_pylock
 from ..progress import Progress, Report, silent
-from ..snapshot import Snapshot, snapshot_install
+from ..snapshot import Snapshot, missing_here, snapshot_install
 from .compare import (
     comfyui_rows,
     input_rows,
@@ -19,10 +19,10 @@ from .compare import (
     platform_rows,
     python_rows,
     some,
+    system_rows,
     unproved_python,
 )
 from .reading import unexecuted_install
-from .records import changed_files
 from .table import Row, Table, row
 
 #: What a comparison says that was not allowed to run anything.
@@ -60,25 +60,24 @@ def verify_bytes(
     """The rows that files alone can answer. `trust` lets ComfyUI itself say where its folders are."""
     root = comfy.expanduser().resolve()
     install = find_install(root) if trust else unexecuted_install(root, capsule.lock)
-    report(Progress(phase="verify", item="sources and packages"))
-    found = snapshot_install(install)
-    report(Progress(phase="verify", item="installed files"))
-    changed = {}
-    for folder in install.site_packages:
-        changed.update(changed_files(folder))
+    report(Progress(phase="verify", item="sources and installed files"))
+    found = snapshot_install(install, known=capsule.pylock)
     rows: list[Row] = [
         *platform_rows(capsule.lock.platform, found.lock.platform),
         *comfyui_rows(capsule.lock.comfyui, found.lock.comfyui),
         *pack_rows(chosen_packs(capsule, packs), found.lock.packs),
-        *python_rows(read_pylock(capsule.pylock), read_pylock(found.pylock), changed),
+        *python_rows(read_pylock(capsule.pylock), read_pylock(found.pylock)),
         *model_rows(capsule.lock.models, install.model_folders, report),
         *input_rows(capsule.lock.inputs, install.input_dir),
     ]
     unknown = unproved_python(read_pylock(capsule.pylock), read_pylock(found.pylock))
-    unproved = (f"No hash could be had to hold to it: {some(unknown)}.",) if unknown else ()
-    if packs == "all":
+    unproved = [f"No hash could be had to hold to it: {some(unknown)}."] if unknown else []
+    if missing := missing_here(capsule.lock.system, (install.base_prefix / "lib",)):
+        unproved.append(f"It may not run as it did, {missing}.")
+    if packs == "all":  # without the unused packs, what only they need is not needed
+        rows += system_rows(capsule.lock.system, found.lock.system)
         rows += _digest_rows(capsule, found, rows)
-    return Table(rows=tuple(rows), unproved=unproved)
+    return Table(rows=tuple(rows), unproved=tuple(unproved))
 
 
 def verify_nodes(capsule: Capsule, comfy: Path, table: Table, *, report: Report = silent) -> Table:
@@ -95,16 +94,17 @@ def verify_nodes(capsule: Capsule, comfy: Path, table: Table, *, report: Report 
 def _digest_rows(capsule: Capsule, found: Snapshot, rows: list[Row]) -> list[Row]:
     """The environment digest of what was found, in which everything comes together.
 
-    What only a running ComfyUI can tell (the packs' classes) and what rows have proved already (models, and the
-    distributions, whose list may be written down in another way) is taken from the capsule. Where a hash could not
+    What only a running ComfyUI can tell (the packs' classes) and what rows have proved already (models, the system, and
+    the distributions, whose list may be written down in another way) is taken from the capsule. Where a hash could not
     be had again there is no such row: it would prove nothing.
     """
     if unproved_python(read_pylock(capsule.pylock), read_pylock(found.pylock)):
         return []
-    proved = {kind: all(row.equal for row in rows if row.kind == kind) for kind in ("model", "python")}
+    proved = {kind: all(row.equal for row in rows if row.kind == kind) for kind in ("model", "python", "system")}
     classes = {pack.name: pack.classes for pack in capsule.lock.packs}
     packs = tuple(pack.model_copy(update={"classes": classes.get(pack.name, ())}) for pack in found.lock.packs)
     models = capsule.lock.models if proved["model"] else ()
-    lock = found.lock.model_copy(update={"packs": packs, "models": models})
+    system = capsule.lock.system if proved["system"] else found.lock.system
+    lock = found.lock.model_copy(update={"packs": packs, "models": models, "system": system})
     digest = environment_digest(lock, capsule.pylock if proved["python"] else found.pylock)
     return [row("digest", "environment", capsule.digests.environment, digest)]

@@ -1,8 +1,19 @@
 """The snapshot: what the environment is, read from a ComfyUI install on disk."""
 
 from .folder import write_lock
-from .models import slashed
-from .python import Distribution, lock_python, read_distributions
+from .libraries import packages_of_python
+from .machine import missing_here
+from .model_choices import model_choices
+from .python import PythonLock, lock_python
 from .snapshot import Snapshot, snapshot_install
 
-__all__ = ["Distribution", "Snapshot", "lock_python", "read_distributions", "slashed", "snapshot_install", "write_lock"]
+__all__ = [
+    "PythonLock",
+    "Snapshot",
+    "lock_python",
+    "missing_here",
+    "model_choices",
+    "packages_of_python",
+    "snapshot_install",
+    "write_lock",
+]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import CheckoutFiles, beyond_links, for_git, is_secret
+from ..capsule import CheckoutFiles, beyond_links, for_git
 from .scratch import Scratch, scratch_of
 
 _POINTER = b"version https://git-lfs.github.com/spec/v1"  # git-lfs, docs/spec.md
@@ -29,6 +29,7 @@ class Changes(BaseModel):
         names: changed, gone and new files, sorted.
         patch: all of them, for ``git apply --binary`` on files that are byte for byte those of the commit.
         pointers: LFS files whose content is not here; contents: those whose content is, so that it is in the patch.
+        secret: files with secrets, which are not in the patch.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,6 +38,7 @@ class Changes(BaseModel):
     patch: bytes = b""
     pointers: tuple[str, ...] = ()
     contents: tuple[str, ...] = ()
+    secret: tuple[str, ...] = ()
 
 
 def read_changes(folder: Path, files: CheckoutFiles, commit: str, line_ends: str) -> Changes:
@@ -48,16 +50,14 @@ def read_changes(folder: Path, files: CheckoutFiles, commit: str, line_ends: str
     hidden = beyond_links(folder, files)
     pointers, differing = [], []
     for name, (mode, blob) in files.committed.items():
-        if is_secret(name):
-            continue
         found, pointer = ("", "") if name in hidden else _read(folder / name, blob)
         if found != f"{mode} {blob}":
             differing.append(name)
         elif pointer:
             pointers.append(name)
-    added = sorted(name for name in files.local if not is_secret(name))
+    added = sorted(files.local)
     if not differing and not added:
-        return Changes(pointers=tuple(sorted(pointers)))
+        return Changes(pointers=tuple(sorted(pointers)), secret=files.secret)
     with scratch_of(folder, commit) as scratch:
         changed = _without_converted(scratch, differing, files, line_ends)
         return Changes(
@@ -65,6 +65,7 @@ def read_changes(folder: Path, files: CheckoutFiles, commit: str, line_ends: str
             patch=_patch(scratch, [*changed, *added], hidden) if changed or added else b"",
             pointers=tuple(sorted(pointers)),
             contents=_lfs_contents(scratch, changed, files),
+            secret=files.secret,
         )
 
 

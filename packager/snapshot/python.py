@@ -2,170 +2,115 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
-from importlib import metadata
-from typing import Any
+import tomllib
+from collections.abc import Iterable
 
-import tomlkit
 from packaging.markers import Marker
-from packaging.pylock import Package, PackageArchive, PackageVcs, PackageWheel, Pylock
+from packaging.pylock import Package, Pylock
 from packaging.specifiers import SpecifierSet
-from packaging.tags import Tag, parse_tag
-from packaging.utils import canonicalize_name, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
-from pydantic import BaseModel, ConfigDict
+from packaging.version import Version
+from pydantic import BaseModel, ConfigDict, Field
 
-from ..capsule import Finding
+from ..cache import Cache
+from ..capsule import Finding, PythonTool
 from ..comfy import Install
-from ..command import without_credentials
 from ..progress import Progress, Report
-from .index import Offers, ask_index
-
-# What makes a venv rather than what is in it; `uv venv` puts none of them in.
-_NOT_RECORDED = frozenset({"pip", "setuptools", "wheel"})
-
-
-class Distribution(BaseModel):
-    """One installed distribution, as its ``.dist-info`` says it."""
-
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
-
-    name: str  # normalized
-    version: str
-    tags: frozenset[Tag]  # of the wheel it was installed from
-    direct_url: dict[str, Any] | None  # PEP 610
+from .contents import Contents, Places
+from .dist_changes import carry_changes
+from .distributions import lock_distributions
+from .pyfindings import broken
+from .pylocktext import pylock_text
+from .site import read_contents
+from .wheels import Installed
 
 
 class PythonLock(BaseModel):
-    """`pylock.toml`, the versions by name, and what stands against reproducing them."""
+    """`pylock.toml`, the versions by name, what stands against reproducing them, and the carried bytes by entry."""
 
     model_config = ConfigDict(frozen=True)
 
     text: str
     versions: dict[str, str]
     findings: tuple[Finding, ...]
+    files: dict[str, bytes] = Field(default={}, exclude=True)
 
 
-def read_distributions(install: Install) -> list[Distribution]:
-    """Every distribution in the install's site-packages, sorted by name."""
-    found: dict[str, Distribution] = {}
-    for item in metadata.distributions(path=[str(folder) for folder in install.site_packages]):
-        name = item.metadata["Name"]
-        if not name:
-            continue  # half-uninstalled: a folder whose METADATA is gone
-        direct = item.read_text("direct_url.json")
-        distribution = Distribution(
-            name=canonicalize_name(name),
-            version=item.version,
-            tags=_tags(item.read_text("WHEEL") or ""),
-            direct_url=json.loads(direct) if direct else None,
-        )
-        found.setdefault(distribution.name, distribution)  # the first on the path is the one that Python imports
-    return [found[name] for name in sorted(found)]
+def read_distributions(install: Install, cache: Cache) -> tuple[list[Installed], list[tuple[Places, Contents]]]:
+    """Every distribution in the install's site-packages, sorted by name, and what else lies there."""
+    found: dict[str, Installed] = {}
+    folders = list(dict.fromkeys(folder.resolve() for folder in install.site_packages))
+    read = [(Places(folder), read_contents(folder, cache)) for folder in folders]
+    for places, contents in read:
+        for item in contents.distributions:  # the first on the path is the one that Python imports
+            found.setdefault(item.name, Installed(distribution=item, places=places))
+    return [found[name] for name in sorted(found)], read
 
 
-def lock_python(install: Install, report: Report) -> PythonLock:
-    """Lock the environment of `install`. Needs the package index for hashes; without it each is a finding."""
-    installed = read_distributions(install)
+def lock_python(install: Install, report: Report, *, known: str = "", cache: Cache | None = None) -> PythonLock:
+    """Lock the environment of `install`.
+
+    What was proved before is not asked again. The package index is needed for the rest; without it, each is a finding.
+
+    Args:
+        known: the text of a `pylock.toml`; distributions of which it says that the same was installed are as it says,
+            and no index is asked for the others.
+    """
+    own = cache is None
+    cache = cache or Cache()
+    try:
+        return _lock(install, report, known, cache)
+    finally:
+        if own:
+            cache.close()
+
+
+def _lock(install: Install, report: Report, known: str, cache: Cache) -> PythonLock:
+    installed, folders = read_distributions(install, cache)
     report(Progress(phase="python", item=f"{len(installed)} distributions", total=len(installed)))
-    wanted = [item for item in installed if item.direct_url is None]
-    offers = ask_index([f"{item.name}=={item.version}" for item in wanted], install.python)
-    packages, unproved, findings = [], [], []
-    for item in installed:
-        package, finding = _lock_one(item, offers)
-        if package is None:
-            unproved.append(f"{item.name}=={item.version}")
-        else:
-            packages.append(package)
-        if finding is not None and not (finding.code == "hash-unknown" and item.name in _NOT_RECORDED):
-            findings.append(finding)
+    locked = lock_distributions(installed, install, cache, report, known=_known(known), ask=not known)
+    editables = {item.distribution.name for item in installed if item.distribution.editable}
+    changes = carry_changes(folders, editables, locked.carried)
     report(Progress(phase="python", done=len(installed), total=len(installed)))
-    text = _write(install, packages, unproved)
-    return PythonLock(text=text, versions={item.name: item.version for item in installed}, findings=tuple(findings))
-
-
-def _lock_one(item: Distribution, offers: Offers) -> tuple[Package | None, Finding | None]:
-    name, version = canonicalize_name(item.name), _version(item.version)
-    if item.direct_url is not None:
-        return _lock_direct(item)
-    for wheel in offers.wheels.get(item.name, ()):
-        if parse_wheel_filename(wheel.filename)[3] == item.tags:
-            return Package(name=name, version=version, wheels=[_without_time(wheel)]), None
-    sdist = offers.sdists.get(item.name)
-    if sdist is not None and not offers.wheels.get(item.name):
-        finding = _finding("built-from-source", item, "was built from its source archive; a build may differ.")
-        return Package(name=name, version=version, sdist=sdist), finding
-    if offers.unreachable:
-        return None, _finding("hash-unknown", item, "has no known hash: the package index could not be reached.")
-    return None, _finding("hash-unknown", item, "is on the index in no file with the installed wheel's tags.")
-
-
-def _lock_direct(item: Distribution) -> tuple[Package | None, Finding | None]:
-    """A distribution installed from a URL: PEP 610 says from where."""
-    direct = item.direct_url or {}
-    url = without_credentials(str(direct.get("url", "")))
-    name, version = canonicalize_name(item.name), _version(item.version)
-    if vcs := direct.get("vcs_info"):
-        subdirectory = direct.get("subdirectory")
-        source = PackageVcs(type=vcs["vcs"], url=url, commit_id=vcs["commit_id"], subdirectory=subdirectory)
-        return Package(name=name, version=version, vcs=source), None
-    hashes = (direct.get("archive_info") or {}).get("hashes")
-    if hashes and not url.startswith("file:"):
-        return Package(name=name, version=version, archive=PackageArchive(url=url, hashes=hashes)), None
-    kind = "editable" if (direct.get("dir_info") or {}).get("editable") else "local"
-    return None, _finding("local-distribution", item, f"was installed from a {kind} path; its bytes are not carried.")
-
-
-def _finding(code: str, item: Distribution, what: str) -> Finding:
-    return Finding(
-        code=code,
-        subject=item.name,
-        message=f"The distribution {item.name} {item.version} {what}",
-        cure={
-            "hash-unknown": "Take the snapshot again with the package index it came from.",
-            "built-from-source": "Install it from a wheel.",
-            "local-distribution": "Install it from an index, or from a commit of a git remote.",
-        }[code],
-        blocks=code == "local-distribution",
+    tool = PythonTool(
+        unproved=tuple(sorted(locked.unproved)),
+        records={
+            one.name: one.present if one.name in locked.carried else one.record
+            for one in (item.distribution for item in installed)
+        },
+        changed=changes.changed,
+        removed=changes.removed,
+        editables=tuple(sorted(locked.editables, key=lambda item: item.name)),
+    )
+    whole = [broken(item) for _, contents in folders for item in contents.broken]
+    return PythonLock(
+        text=_write(install, locked.packages, tool),
+        versions={item.distribution.name: item.distribution.version for item in installed},
+        findings=(*locked.findings, *changes.findings, *whole),
+        files={**locked.files, **changes.files},
     )
 
 
-def _without_time(wheel: PackageWheel) -> PackageWheel:
-    return PackageWheel(name=wheel.name, url=wheel.url, size=wheel.size, hashes=wheel.hashes)
+def _known(text: str) -> dict[tuple[str, str, str], Package]:
+    """The packages of a `pylock.toml` by name, version and what was installed of them."""
+    if not text:
+        return {}
+    said = tomllib.loads(text)
+    records = (said.get("tool") or {}).get("comfy-capsule", {}).get("records", {})
+    packages = Pylock.from_dict(said).packages
+    return {(str(item.name), str(item.version), str(records.get(item.name))): item for item in packages}
 
 
-def _tags(wheel: str) -> frozenset[Tag]:
-    tags: set[Tag] = set()
-    for line in wheel.splitlines():
-        if line.startswith("Tag:"):
-            tags |= parse_tag(line.partition(":")[2].strip())
-    return frozenset(tags)
-
-
-def _version(text: str) -> Version | None:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return None
-
-
-def _write(install: Install, packages: Sequence[Package], unproved: Iterable[str]) -> str:
-    """The text of `pylock.toml`; what no file is known of stands under ``[tool.comfy-capsule] unproved``."""
+def _write(install: Install, packages: Iterable[Package], tool: PythonTool) -> str:
+    """The text of `pylock.toml`; what PEP 751 has no place for stands under ``[tool.comfy-capsule]``."""
     python = Version(install.python_version)
     lock = Pylock(
         lock_version=Version("1.0"),
         environments=[Marker(f"python_full_version == '{python}'")],
         requires_python=SpecifierSet(f">={python.major}.{python.minor}"),
         created_by="comfy-capsule",
-        packages=packages,
-        tool={"comfy-capsule": {"unproved": sorted(unproved)}},
+        packages=sorted(packages, key=lambda item: item.name),
+        tool={"comfy-capsule": tool.as_toml()},
     )
     lock.validate()
-    document = tomlkit.document()
-    document.add(
-        tomlkit.comment("The Python environment of this capsule (PEP 751): the very wheels that were installed.")
-    )
-    for key, value in lock.to_dict().items():
-        document.add(key, value)
-    return tomlkit.dumps(document)
+    comment = "The Python environment of this capsule (PEP 751): the very wheels that were installed."
+    return pylock_text(lock.to_dict(), comment)

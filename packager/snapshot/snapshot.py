@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from typing import Any
 
+from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..capsule import ApiGraph, ComfyUI, Finding, InputFile, Lock, Pack, carried_entries, sha256_bytes
+from ..cache import Cache
+from ..capsule import ApiGraph, ComfyUI, Finding, Lock, Pack, carried_entries
 from ..comfy import Install
 from ..progress import Progress, Report, silent
 from ..together import Together
-from ..workflow import input_files, produced_files, used_classes
+from ..workflow import used_classes
 from .core import read_core, read_platform
+from .inputs import Inputs, read_inputs
 from .models import Models, read_models
+from .observed import observe
 from .packs import read_packs
 from .python import lock_python
+from .system import SystemRead, read_system
 from .tree import ReadTree
 
 
@@ -46,6 +53,9 @@ def snapshot_install(
     graph: ApiGraph | None = None,
     ui: Mapping[str, Any] | None = None,
     object_info: Mapping[str, Any] | None = None,
+    look_up: bool = False,
+    cache: Cache | None = None,
+    known: str = "",
     report: Report = silent,
 ) -> Snapshot:
     """Read `install` from disk; nothing of it is run or changed.
@@ -53,32 +63,42 @@ def snapshot_install(
     Args:
         graph, ui: the workflow whose models, inputs and used packs are recorded; without it none are.
         object_info: node definitions of the running ComfyUI; needed for the packs' classes and the models.
+        look_up: whether Hugging Face and Civitai may be asked which addresses have the models' bytes.
+        cache: of what was read before; the user's own when not given.
+        known: the text of a `pylock.toml` whose word is taken for what equals it; no package index is asked then.
     """
     used = frozenset(used_classes(graph)) if graph else frozenset()
+    cache = cache or Cache()
     work = Together(report)
     core_read = work.start(lambda tell: _read_core(install, tell))
-    packs_read = work.start(lambda tell: read_packs(install, object_info, used, tell))
-    python_read = work.start(lambda tell: lock_python(install, tell))
-    models_read = work.start(lambda tell: _read_models(install, graph, ui or {}, object_info, tell))
+    packs_read = work.start(lambda tell: read_packs(install, object_info, used, tell, cache))
+    python_read = work.start(lambda tell: lock_python(install, tell, known=known, cache=cache))
+    system_read = work.start(lambda tell: _read_system(install, cache, tell))
+    models_read = inputs_read = None
+    if graph is not None and object_info is not None:
+        models_read = work.start(
+            lambda tell: read_models(install, graph, ui or {}, object_info, tell, cache=cache, look_up=look_up)
+        )
+        inputs_read = work.start(lambda _: read_inputs(install, graph, object_info))
     work.wait()
     core, packs = core_read.result(), packs_read.result()
-    python, models = python_read.result(), models_read.result()
-    findings = list(core.findings)
-    inputs: list[InputFile] = []
-    files = {**core.files, **packs.files}
-    if graph is not None and object_info is not None:
-        found, missing, carried = _read_inputs(install, graph, object_info)
-        inputs, findings, files = found, [*findings, *missing], {**files, **carried}
+    python, system = python_read.result(), system_read.result()
+    models = models_read.result() if models_read is not None else Models(models=(), findings=())
+    inputs = inputs_read.result() if inputs_read is not None else Inputs((), (), {})
+    findings = [*core.findings, *packs.findings, *python.findings, *system.findings, *models.findings, *inputs.findings]
     lock = Lock(
         name=name,
         message=message,
         platform=read_platform(install, python.versions),
         comfyui=ComfyUI(version=install.version, **core.source),
+        system=system.system,
         packs=packs.packs,
         models=models.models,
-        inputs=tuple(inputs),
-        findings=_sorted([*findings, *packs.findings, *python.findings, *models.findings]),
+        inputs=inputs.files,
+        observed=observe(install),
+        findings=_sorted(findings),
     )
+    files = {**core.files, **packs.files, **python.files, **inputs.carried}
     return Snapshot(lock=lock, pylock=python.text, files=files)
 
 
@@ -89,51 +109,10 @@ def _read_core(install: Install, report: Report) -> ReadTree:
     return read
 
 
-def _read_models(
-    install: Install,
-    graph: ApiGraph | None,
-    ui: Mapping[str, Any],
-    object_info: Mapping[str, Any] | None,
-    report: Report,
-) -> Models:
-    if graph is None or object_info is None:
-        return Models(models=(), findings=())
-    return read_models(install, graph, ui, object_info, report)
-
-
-def _read_inputs(
-    install: Install, graph: ApiGraph, object_info: Mapping[str, Any]
-) -> tuple[list[InputFile], list[Finding], dict[str, bytes]]:
-    """The files of ComfyUI's input folder that `graph` reads, with their bytes."""
-    inputs, files = [], {}
-    findings = [_of_another_run(name) for name in produced_files(graph, object_info)]
-    root = install.input_dir.resolve()
-    for name in sorted(set(input_files(graph, object_info))):
-        path = (root / name).resolve()
-        if not path.is_relative_to(root) or not path.is_file():
-            findings.append(
-                Finding(
-                    code="input-missing",
-                    subject=name,
-                    message=f"The graph reads the input file {name}, which is not in ComfyUI's input folder.",
-                    cure="Put the file there, or mark the input and send a file with each request.",
-                )
-            )
-            continue
-        data = path.read_bytes()
-        inputs.append(InputFile(name=name, size=len(data), sha256=sha256_bytes(data)))
-        files[f"inputs/{name}"] = data
-    return inputs, findings, files
-
-
-def _of_another_run(name: str) -> Finding:
-    return Finding(
-        code="input-of-another-run",
-        subject=name,
-        message=f"The graph reads {name}, a file that another run made; it is not carried.",
-        cure="Copy it into ComfyUI's input folder and choose it there.",
-        blocks=True,
-    )
+def _read_system(install: Install, cache: Cache, report: Report) -> SystemRead:
+    listed = metadata.distributions(path=[str(folder) for folder in install.site_packages])
+    versions = {str(canonicalize_name(item.metadata["Name"])): item.version for item in listed if item.metadata["Name"]}
+    return read_system(install, platform.system().lower(), versions, cache, report)
 
 
 def _sorted(findings: list[Finding]) -> tuple[Finding, ...]:

@@ -20,7 +20,7 @@ from ..capsule import (
 )
 from ..errors import CapsuleError
 from .checkout import read_checkout
-from .tree_findings import checkout_findings, too_large, unreadable
+from .tree_findings import checkout_findings, secrets_left_out, too_large, unreadable
 
 # Carried bytes are held in memory, and a patch several times over.
 _MOST_CARRIED = 512 << 20
@@ -89,7 +89,9 @@ def _local_bytes(folder: Path, without: Collection[str]) -> int:
 
 
 def _of_files(folder: Path, subject: str, entry: str, without: Collection[str], findings: list[Finding]) -> ReadTree:
-    names = plain_files(folder, without)
+    names, secret = plain_files(folder, without)
+    if secret:
+        findings.append(secrets_left_out(subject, secret))
     source: dict[str, Any] = {"kind": "folder", "tree": tree_digest(folder, names)}
     size = _size(folder, names)
     if size > _MOST_CARRIED:

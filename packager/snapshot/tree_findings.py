@@ -21,6 +21,9 @@ def checkout_findings(subject: str, read: ReadCheckout) -> list[Finding]:
                 cure="Look through them for what is nobody else's business, or commit them.",
             )
         )
+    secret = [_joined(path, name) for path, inner in read.all() for name in inner.changes.secret]
+    if secret:
+        found.append(secrets_left_out(subject, secret))
     pointers = [_joined(path, name) for path, inner in read.all() for name in inner.changes.pointers]
     if pointers:
         found.append(
@@ -69,6 +72,16 @@ def _origin_findings(subject: str, path: str, read: ReadCheckout) -> Iterator[Fi
             message=f"{what} is at commit {read.commit[:12]}, which {read.origin} was not seen to have; it is carried.",
             cure="Push the commit.",
         )
+
+
+def secrets_left_out(subject: str, names: Sequence[str]) -> Finding:
+    """Files that hold secrets: they stay on this machine."""
+    return Finding(
+        code="secret-file-left-out",
+        subject=subject,
+        message=f"Files of {subject} that hold secrets are not carried: {some(names)}.",
+        cure="Put them there again where the capsule is restored, if the pack needs them.",
+    )
 
 
 def unreadable(subject: str, reason: str) -> Finding:

@@ -3,6 +3,7 @@
 from .check import check_api_graph, is_link, missing_classes, node_words
 from .definitions import Definition, definition_of
 from .marks import InputMark, InputSettings, Marks, OutputMark, OutputSettings, find_marks, unique_name
+from .mentions import Mention, mentions
 from .read import WorkflowFile, is_api_graph, is_ui_graph, read_workflow_file
 from .signatures import MARKER, frozen_signature, frozen_signatures
 from .uses import FileChoice, file_choices, input_files, produced_files, used_classes
@@ -14,6 +15,7 @@ __all__ = [
     "InputMark",
     "InputSettings",
     "Marks",
+    "Mention",
     "OutputMark",
     "OutputSettings",
     "WorkflowFile",
@@ -27,6 +29,7 @@ __all__ = [
     "is_api_graph",
     "is_link",
     "is_ui_graph",
+    "mentions",
     "missing_classes",
     "node_words",
     "produced_files",

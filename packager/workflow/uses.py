@@ -76,12 +76,28 @@ def produced_files(api: Graph, object_info: Mapping[str, Any]) -> list[str]:
 def _read_files(api: Graph, object_info: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """(name, folder) of every value that names a file in one of ComfyUI's folders."""
     for _, _, value, definition in literal_inputs(api, object_info):
-        if not isinstance(value, str) or not value.strip():
-            continue
-        name, folder = split_annotation(value)
-        if folder == "" and definition is not None and definition.upload:
-            folder = str(definition.settings.get("image_folder") or "input")
-        yield name.replace("\\", "/"), folder
+        for text in _texts(value):
+            if not text.strip() or text == "none":  # the 3D loaders' word for no file
+                continue
+            name, folder = split_annotation(text)
+            if folder == "" and isinstance(value, str) and definition is not None and definition.upload:
+                folder = str(definition.settings.get("image_folder") or "input")
+            elif folder == "" and definition is not None and definition.upload and _is_list(value):
+                folder = "input"
+            yield name.replace("\\", "/"), folder
+
+
+def _texts(value: Any, depth: int = 0) -> Iterator[str]:
+    """The texts in a value, which may be a structure: what the 3D loaders' widget holds, or several files at once."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)) and depth < 8:
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item, depth + 1)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, dict) and "__value__" in value
 
 
 def split_annotation(value: str) -> tuple[str, str]:

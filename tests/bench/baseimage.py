@@ -19,11 +19,13 @@ from .engine import Engine, cache_folder
 TAG = "comfy-capsule/bench-base:bookworm"
 
 _PACKAGES = (
-    # What bookworm-slim's users expect, and a Python prefix built on bookworm loads.
-    *("ca-certificates", "libbz2-1.0", "libdb5.3", "libffi8", "libgdbm6", "liblzma5", "libncursesw6", "libreadline8"),
-    *("libsqlite3-0", "libssl3", "libuuid1", "netbase", "tzdata", "zlib1g"),
-    # What the wheels of ComfyUI and of common packs load: torch, OpenCV, soundfile.
-    *("libgl1", "libglib2.0-0", "libgomp1", "libsndfile1", "libstdc++6"),
+    # What bookworm-slim's users expect.
+    *("ca-certificates", "netbase", "tzdata"),
+    # What a Python prefix built on bookworm is linked to.
+    *("libbz2-1.0", "libdb5.3", "libffi8", "libgdbm6", "liblzma5", "libncursesw6", "libnsl2", "libreadline8"),
+    *("libsqlite3-0", "libssl3", "libtirpc3", "libuuid1", "zlib1g"),
+    # What the lock of the bench's ComfyUI names, and no more: a library that it forgets is not there.
+    *("libfribidi0", "libgcc-s1", "libstdc++6"),
 )
 
 _EPOCH = "1700000000"

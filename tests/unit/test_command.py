@@ -20,6 +20,11 @@ from comfy_capsule.packager.errors import CapsuleError
         ("ssh://git:secret@example.com/x.git", "ssh://example.com/x.git"),
         ("git@example.com:x.git", "git@example.com:x.git"),
         ("https://example.com/a@b", "https://example.com/a@b"),
+        ("https://example.com/x.git?private_token=abcdef12", "https://example.com/x.git"),
+        ("https://example.com/m/1?type=Model&token=abcdef12&fp=fp16", "https://example.com/m/1?type=Model&fp=fp16"),
+        ("https://u:p@example.com/m?api_key=abcdef12#sha", "https://example.com/m#sha"),
+        ("https://s3/m?X-Amz-Date=2&X-Amz-Signature=0a1b2c3d", "https://s3/m?X-Amz-Date=2"),
+        ("https://example.com/m?download=true&key=name", "https://example.com/m?download=true&key=name"),
     ],
 )
 def test_credentials_go_and_the_user_of_ssh_stays(given: str, kept: str) -> None:

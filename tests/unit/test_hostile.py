@@ -22,7 +22,7 @@ from comfy_capsule.packager.materialise.sources import refuse_sources
 from comfy_capsule.packager.remote import snapshot_remote
 from comfy_capsule.packager.restore.apply import write_start_script
 from comfy_capsule.packager.snapshot.checkout import read_checkout
-from comfy_capsule.packager.snapshot.models import declared_sources
+from comfy_capsule.packager.snapshot.model_origins import declared_sources
 from comfy_capsule.packager.workflow import read_workflow_file
 
 PYLOCK = 'lock-version = "1.0"\ncreated-by = "t"\npackages = []\n'
@@ -110,7 +110,8 @@ def test_no_part_of_a_password_is_kept(given: str, kept: str) -> None:
 def test_addresses_of_models_lose_credentials_and_odd_nodes_are_passed_over() -> None:
     said = [{"url": "https://u:pw@host/m", "directory": "vae", "name": "m"}]
     odd = [None, 3, {"properties": "x"}, {"properties": {"models": "x"}}, {"properties": {"models": said}}]
-    assert declared_sources({"nodes": odd, "definitions": {"subgraphs": [None]}}) == {("vae", "m"): ("https://host/m",)}
+    found = declared_sources({"nodes": odd, "definitions": {"subgraphs": [None]}})
+    assert {key: [each.url for each in said] for key, said in found.items()} == {("vae", "m"): ["https://host/m"]}
     assert declared_sources({"nodes": None, "definitions": []}) == {}
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.elf import write_shared
 from bench.git import commit_all, git
 from comfy_capsule.packager.capsule import (
     Capsule,
@@ -17,6 +19,7 @@ from comfy_capsule.packager.capsule import (
     Model,
     Pack,
     Platform,
+    System,
     read_capsule,
     sha256_bytes,
     tree_digest,
@@ -28,6 +31,7 @@ from comfy_capsule.packager.image import EPOCH, write_context
 from comfy_capsule.packager.image.python import carry_python, find_prefix
 from comfy_capsule.packager.materialise import read_pylock
 from comfy_capsule.packager.progress import silent
+from comfy_capsule.packager.snapshot import packages_of_python
 
 PYLOCK = """\
 lock-version = "1.0"
@@ -119,6 +123,30 @@ def test_the_same_capsule_gives_the_same_context(capsule: Capsule, tmp_path: Pat
     assert files(first) == files(second)
     times = {path.lstat().st_mtime for path in first.rglob("*") if "models" not in path.parts}
     assert times == {EPOCH}
+
+
+def test_the_system_gets_what_the_lock_needs_and_our_own_steps(capsule: Capsule, tmp_path: Path) -> None:
+    system = System(packages=("ffmpeg", "libgl1", "zlib1g"))
+    capsule = replace(capsule, lock=capsule.lock.model_copy(update={"system": system}))
+    listed = (context(capsule, tmp_path, "one") / "os/packages.txt").read_text().split()
+    assert listed == ["ca-certificates", "ffmpeg", "libc6", "libgcc-s1", "libgl1", "libstdc++6", "zlib1g"]
+
+
+@pytest.mark.parametrize("name", ["-o=APT::Update::Pre-Invoke::=evil", "a b", "x;evil", "a\nb", "UPPER", ""])
+def test_a_name_that_is_no_package_is_refused(capsule: Capsule, tmp_path: Path, name: str) -> None:
+    hostile = capsule.lock.model_copy(update={"system": System(packages=(name,))})
+    with pytest.raises(BadInput) as refused:
+        context(replace(capsule, lock=hostile), tmp_path, "one")
+    assert refused.value.code == "capsule-unsafe-name"
+
+
+def test_a_carried_python_brings_the_libraries_it_is_linked_to(tmp_path: Path) -> None:
+    write_shared(tmp_path / "bin/python3.11", needed=["libpython3.11.so.1.0", "libc.so.6"])
+    write_shared(tmp_path / "lib/libpython3.11.so.1.0", needed=["libcrypt.so.1"])
+    dynload = tmp_path / "lib/python3.11/lib-dynload"
+    write_shared(dynload / "_ssl.cpython-311-x86_64-linux-gnu.so", needed=["libssl.so.3", "libodd.so.1"])
+    write_shared(dynload / "_tkinter.cpython-311-x86_64-linux-gnu.so", needed=["libtk8.6.so"])
+    assert packages_of_python(tmp_path) == {"libc6", "libcrypt1", "libssl3"}
 
 
 def test_what_is_in_it(capsule: Capsule, tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_a_capsule_of_another_platform_is_refused(written: list[dict[str, object
             "image-needs-build",
         ),
         (
-            capsule(findings=(Finding(code="local-distribution", subject="mine", message="m", cure="c"),)),
+            capsule(findings=(Finding(code="local-distribution", subject="mine", message="m", cure="c", blocks=True),)),
             "not-carried",
         ),
     ],

@@ -21,9 +21,9 @@ BYTES = bytes(range(256)) * 8192  # 2 MiB
 DIGEST = hashlib.sha256(BYTES).hexdigest()
 
 
-def model(**said: object) -> Model:
+def model(*, sources: tuple[str, ...] = (), **said: object) -> Model:
     base = {"folder": "upscale_models", "name": "sub/x2.safetensors", "size": len(BYTES), "sha256": DIGEST}
-    return Model.model_validate({**base, **said})
+    return Model.model_validate({**base, "sources": [{"url": url} for url in sources], **said})
 
 
 class Hub(BaseHTTPRequestHandler):

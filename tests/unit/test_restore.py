@@ -14,15 +14,20 @@ from pathlib import Path
 import pytest
 
 from bench import Commit, build_pack
+from bench.index import make_wheel
+from bench.python_env import as_install, install
 from comfy_capsule.packager.capsule import (
     SUFFIX,
     Capsule,
     ComfyUI,
     InputFile,
+    Library,
     Lock,
     Model,
     Pack,
     Platform,
+    Program,
+    System,
     tree_digest,
     tree_files,
     write_capsule,
@@ -31,9 +36,10 @@ from comfy_capsule.packager.command import run
 from comfy_capsule.packager.contract import Contract
 from comfy_capsule.packager.errors import BadInput, CapsuleError
 from comfy_capsule.packager.materialise import ModelStore
-from comfy_capsule.packager.progress import Progress
+from comfy_capsule.packager.progress import Progress, silent
 from comfy_capsule.packager.restore import Restored, plan_restore, restore, verify
-from comfy_capsule.packager.restore.records import changed_files
+from comfy_capsule.packager.restore.compare import system_rows
+from comfy_capsule.packager.snapshot import lock_python
 
 CORE = {
     "main.py": "raise SystemExit('booted without a yes')\n",
@@ -58,6 +64,7 @@ def tree_of(files: dict[str, str], folder: Path) -> str:
 def capsule(tmp_path: Path) -> Capsule:
     core = build_pack(tmp_path / "origins", "ComfyUI", Commit("core", CORE))
     files = {"__init__.py": "raise SystemExit('run without a yes')\n", "install.py": ""}
+    files["picture.py"] = "import subprocess\nsubprocess.run(['ffmpeg', '-version'])\n"
     pack = build_pack(tmp_path / "origins", "tint", Commit("one", files))
     lock = Lock(
         name="w",
@@ -69,6 +76,7 @@ def capsule(tmp_path: Path) -> Capsule:
             commit=core.commits[-1],
             tree=tree_of(CORE, tmp_path / "t1"),
         ),
+        system=System(packages=("ffmpeg",), programs=(Program(name="ffmpeg", package="ffmpeg", by=("tint",)),)),
         packs=(
             Pack(
                 name="tint",
@@ -127,7 +135,15 @@ def test_the_new_folder_is_the_capsule_and_nothing_of_it_ran(capsule: Capsule, t
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["ComfyUI"]
     said = subprocess.run([comfy / "start-comfyui.sh"], capture_output=True, text=True, check=False)
     assert said.stderr == "booted without a yes\n"
-    assert {row.kind for row in made.table.rows} == {"platform", "comfyui", "pack", "model", "input", "digest"}
+    assert {row.kind for row in made.table.rows} == {
+        "platform",
+        "comfyui",
+        "system",
+        "pack",
+        "model",
+        "input",
+        "digest",
+    }
 
 
 def test_verify_names_what_was_changed(capsule: Capsule, tmp_path: Path) -> None:
@@ -148,6 +164,7 @@ def test_verify_names_what_was_changed(capsule: Capsule, tmp_path: Path) -> None
         ("model", "upscale_models/x2.safetensors"),
         ("input", "a.png"),
         ("python", "files of no distribution"),
+        ("system", "ffmpeg"),  # only a pack that is loaded starts it
     }
     assert not verify(capsule, comfy).equal
 
@@ -155,28 +172,63 @@ def test_verify_names_what_was_changed(capsule: Capsule, tmp_path: Path) -> None
 def test_an_edited_or_missing_installed_file_is_named(capsule: Capsule, tmp_path: Path) -> None:
     comfy = restored(capsule, tmp_path).path
     site = next(comfy.glob(".venv/lib/*/site-packages"))
-    info = site / "alpha-1.0.dist-info"
-    info.mkdir()
-    (site / "alpha.py").write_text("x")
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: alpha\nVersion: 1.0\n")
-    (info / "RECORD").write_text(
-        "alpha.py,sha256=LXEWQrcmsEQBYnyp-6wy9chTD7GQPMTbAiWHF5IaSIE,1\n"
-        "gone.py,,\nalpha-1.0.dist-info/METADATA,,\nalpha-1.0.dist-info/RECORD,,\n"
-    )
-    assert changed_files(site) == {"alpha": ["gone.py"]}
+    install("uv", comfy / ".venv", [make_wheel(tmp_path, "alpha", files={"alpha.py": "x", "more.py": ""})])
+    now = lock_python(as_install(comfy / ".venv"), silent)
+    here = replace(capsule, pylock=now.text, files={**capsule.files, **now.files})
+    assert differing(here, comfy) == set()
     (site / "alpha.py").write_text("y")
+    (site / "more.py").unlink()
     (site / "evil.pth").write_text("import os")
-    assert changed_files(site) == {"alpha": ["alpha.py", "gone.py"], "": ["evil.pth"]}
+    rows = {row.subject: row.found for row in verify(here, comfy).differing}
+    assert "alpha.py, more.py" in rows["alpha"]
+    assert rows["files of no distribution"] == "evil.pth"
+
+
+NEEDS = System(
+    packages=("git", "libz-odd"),
+    libraries=(
+        Library(soname="libnonesuch.so.9", by="tint"),
+        Library(soname="libcuda.so.1", kind="driver", by="torch"),
+        Library(soname="libfabric.so.1", package="libfabric1", kind="optional", by="nvidia"),
+    ),
+    programs=(Program(name="nonesuch-program", by=("tint",)), Program(name="git", package="git", by=("tint",))),
+)
+
+
+def test_what_the_machine_lacks_of_the_system_is_said_before_and_after_and_stops_nothing(
+    capsule: Capsule, tmp_path: Path
+) -> None:
+    lacking = replace(capsule, lock=capsule.lock.model_copy(update={"system": NEEDS}))
+    step = next(step for step in plan_restore(lacking, tmp_path / "new").steps if step.what == "system")
+    assert step.item == "1 libraries and 2 programs"
+    assert step.risk == "missing here: libnonesuch.so.9, nonesuch-program"
+    made = restored(capsule, tmp_path)
+    table = verify(lacking, made.path)
+    assert "missing here: libnonesuch.so.9, nonesuch-program" in table.sentence
+    assert {row.subject for row in table.differing} == {
+        *("libnonesuch.so.9", "libcuda.so.1", "libfabric.so.1", "nonesuch-program", "git", "environment"),
+    }
+
+
+def test_files_that_need_less_of_the_system_differ_and_more_is_no_difference(capsule: Capsule, tmp_path: Path) -> None:
+    less = capsule.lock.system
+    made = restored(capsule, tmp_path)
+    assert not differing(replace(capsule, lock=capsule.lock.model_copy(update={"system": System()})), made.path)
+    rows = list(system_rows(NEEDS, less))
+    assert [row.equal for row in rows] == [False] * 5
+    assert all(row.equal for row in system_rows(NEEDS, NEEDS))
+    (made.path / "custom_nodes/tint/picture.py").write_text("")
+    assert ("system", "ffmpeg") in differing(capsule, made.path)
 
 
 def test_the_plan_says_everything_and_does_nothing(capsule: Capsule, tmp_path: Path) -> None:
     store = ModelStore(tmp_path / "store")
     plan = plan_restore(capsule, tmp_path / "new", store=store)
     lines = [step.line for step in plan.steps]
-    assert [line[0] for line in lines] == ["comfyui", "pack", "python", "python", "model", "input", "verify"]
+    assert [line[0] for line in lines] == ["comfyui", "pack", "python", "python", "system", "model", "input", "verify"]
     assert "install.py is not run" in lines[1][4]
-    assert "--models-from" in lines[4][4]
-    assert lines[4][3] == f"{len(MODEL):,}"
+    assert "--models-from" in lines[5][4]
+    assert lines[5][3] == f"{len(MODEL):,}"
     assert not (tmp_path / "new").exists()
     assert not (tmp_path / "store").exists()
 

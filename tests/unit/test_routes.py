@@ -80,10 +80,11 @@ async def end(client: TestClient, task: str) -> dict[str, Any]:
 
 
 async def test_an_export_is_a_task_with_progress_result_and_file(client: TestClient, engine: Engine) -> None:
-    task = await export(client, message="first")
+    task = await export(client, message="first", look_up=True)
     view = await end(client, task)
     assert engine.seen == {
         "workflow": BODY["workflow"], "api": {}, "name": "portrait", "message": "first", "frontend_version": "1.58.1",
+        "look_up": True,
     }  # fmt: skip
     assert view["state"] == "succeeded"
     assert [event["phase"] for event in view["progress"]] == ["packs", "write"]

@@ -18,7 +18,7 @@ def test_every_place_of_a_pack_comes_back(nodes: Path, tmp_path: Path) -> None:
     checkout(nodes / "one", {"__init__.py": "", "requirements.txt": "", "requirements-gpu.txt": "", "install.py": ""})
     checkout(nodes / "my.pack", {"__init__.py": ""})
     checkout(nodes / "off.disabled", {"__init__.py": ""})
-    plain(nodes / ".disabled/hidden@1_0_0")
+    plain(nodes / ".disabled/hidden@1_0_0", nodes)
     (nodes / "single.py").write_text("x")
     (nodes / "single_off.py.disabled").write_text("x")
     (nodes / "__pycache__").mkdir()
@@ -39,7 +39,7 @@ def test_every_place_of_a_pack_comes_back(nodes: Path, tmp_path: Path) -> None:
     assert packs["single.py"].classes == ("S",)
     assert packs["single.py"].kind == "file"
     assert packs["off.disabled"].name == "off"
-    assert not found.findings
+    holds(found, ("secret-file-left-out", "hidden@1_0_0"))
     back = tmp_path / "back/custom_nodes"
     found = read(nodes).model_copy(update={"packs": tuple(pack for pack in read(nodes).packs if pack.kind != "git")})
     again = given_back(found, back)
@@ -59,14 +59,14 @@ def test_a_linked_pack_is_what_is_there(nodes: Path, tmp_path: Path) -> None:
 def test_a_name_in_two_roots_and_names_that_no_capsule_can_have(nodes: Path, tmp_path: Path) -> None:
     other = tmp_path / "shared/custom_nodes"
     for root in (nodes, other):
-        plain(root / "twin")
-    plain(other / "only here")
+        plain(root / "twin", nodes)
+    plain(other / "only here", nodes)
     for name in ("back\\slash", "new\nline", os.fsdecode(b"latin\xe9")):
-        plain(nodes / name)
+        plain(nodes / name, nodes)
     found = read_packs(install_of(nodes, other), None, frozenset(), silent)
     assert [pack.name for pack in found.packs] == ["only here", "twin"]
-    assert sorted(item.code for item in found.findings) == ["pack-twice", *["pack-unsafe-name"] * 3]
-    assert all(item.blocks for item in found.findings)
+    blocking = sorted(item.code for item in found.findings if item.blocks)
+    assert blocking == ["pack-twice", *["pack-unsafe-name"] * 3]
     found.model_dump_json()
 
 
@@ -76,7 +76,7 @@ def test_registry_packs_have_their_id_and_version(nodes: Path) -> None:
         "broken": "[project",
         "odd": 'project = "x"\n',
     }.items():
-        plain(nodes / name)
+        plain(nodes / name, nodes)
         (nodes / name / ".tracking").write_text("__init__.py")
         (nodes / name / "pyproject.toml").write_text(text)
     said = {pack.name: (pack.kind, pack.registry) for pack in read(nodes).packs}
@@ -85,13 +85,13 @@ def test_registry_packs_have_their_id_and_version(nodes: Path) -> None:
 
 def test_more_than_a_capsule_carries_is_a_finding(nodes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("comfy_capsule.packager.snapshot.tree._MOST_CARRIED", 1000)
-    plain(nodes / "plain")
+    plain(nodes / "plain", nodes)
     (nodes / "plain/weights.bin").write_bytes(bytes(2000))
     checkout(nodes / "cloned", {"a.py": "x"})
     (nodes / "cloned/weights.bin").write_bytes(bytes(2000))
     found = read(nodes)
-    holds(found, ("too-large-to-carry", "plain"), ("too-large-to-carry", "cloned"))
-    assert all(item.blocks for item in found.findings)
+    blocking = {(item.code, item.subject) for item in found.findings if item.blocks}
+    assert blocking == {("too-large-to-carry", "plain"), ("too-large-to-carry", "cloned")}
     assert not found.files
 
 
@@ -160,14 +160,25 @@ def test_a_submodule_never_fetched_is_no_change(nodes: Path, tmp_path: Path) -> 
     assert found.packs[0].submodules == ()
 
 
-def test_a_private_files_custom_name_keeps_it_out(nodes: Path) -> None:
-    pack = checkout(nodes / "pack", {"a.py": "1\n", ".env.example": "KEY="})
-    for name in (".env", ".env.local", "sub/.env", "sub/.env.production", ".env.example"):
+def test_files_with_secrets_stay_on_this_machine_and_are_told_of(nodes: Path) -> None:
+    pack = checkout(nodes / "pack", {"a.py": "1\n", ".env.example": "KEY=\n", "settings.env": "tracked\n"})
+    kept = {"notes.json": '{"a": 1}'}
+    token = "hf_" + "a1B2c3D4e5F6g7H8i9J0" * 2
+    left = {
+        **dict.fromkeys((".env", ".env.local", "sub/.env", "sub/.env.production", "id_ed25519"), "KEY=hidden-value"),
+        "config.json": f'{{"token": "{token}"}}',
+        "settings.env": "KEY=hidden-value",
+    }
+    for name, text in {**kept, **left}.items():
         (pack / name).parent.mkdir(exist_ok=True)
-        (pack / name).write_text("KEY=hidden-value")
+        (pack / name).write_text(text)
     found = read(nodes)
-    assert not found.files
-    assert not any("env" in name for name in tree_files(pack))
+    patch = found.files["packs/pack.patch"]
+    assert b"hidden-value" not in patch
+    assert token.encode() not in patch
+    assert b"notes.json" in patch
+    assert tree_files(pack) == [".env.example", "a.py", "notes.json"]
+    holds(found, ("local-changes", "pack"), ("secret-file-left-out", "pack"))
 
 
 def test_unchanged_packs_are_known_and_changed_ones_are_read_again(

@@ -19,9 +19,9 @@ def nodes(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("make", "codes"), KINDS, ids=[make.__name__ for make, _ in KINDS])
 def test_every_kind_of_tree_comes_back_to_the_byte(
-    nodes: Path, tmp_path: Path, make: Callable[[Path], None], codes: set[str]
+    nodes: Path, tmp_path: Path, make: Callable[[Path, Path], None], codes: set[str]
 ) -> None:
-    make(nodes / "pack")
+    make(nodes / "pack", tmp_path / "aside")
     packs = read(nodes)
     holds(packs, *((code, "pack") for code in codes))
     assert not any(item.blocks for item in packs.findings)

@@ -1,0 +1,54 @@
+"""The Python lock as the build context holds it: what uv downloads, the wheels at hand, and what comes over them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path, PurePosixPath
+
+from ..capsule import Capsule
+from ..materialise import gather_wheels, lay_over, read_pylock, removed_names, uv_lock_offline
+from .plan import ImagePlan
+
+#: Where the environment is in the image.
+VENV = PurePosixPath("/opt/venv")
+
+
+def write_lock(capsule: Capsule, plan: ImagePlan, into: Path) -> None:
+    """Write the folder `into`: ``pylock.toml`` and, each where there is a need, ``unproved.txt``, ``carried.txt`` with
+    ``wheels/``, ``overlay/`` with ``removed.txt`` and ``compile.txt``.
+
+    Raises:
+        BadInput: ``capsule-damaged``, ``capsule-unsafe-name``.
+    """
+    into.mkdir()
+    locked = read_pylock(capsule.pylock)
+    at_hand = gather_wheels(locked, capsule.files, into / "wheels")
+    texts = {"pylock.toml": uv_lock_offline(locked.without(at_hand.names)).text}
+    if locked.unproved:
+        texts["unproved.txt"] = "\n".join(sorted(locked.unproved)) + "\n"
+    if plan.carried:
+        texts["carried.txt"] = at_hand.requirements
+    else:
+        shutil.rmtree(into / "wheels")
+    if plan.overlay:
+        site = f"lib/python{plan.short_python}/site-packages"
+        (into / "overlay").mkdir()
+        lay_over(locked, capsule.files, into / "overlay", site)
+        removed = [VENV / name for name in removed_names(locked, site)]
+        texts["removed.txt"] = _lines([*removed, *(_compiled(path, plan) for path in removed)])
+        texts["compile.txt"] = _lines([VENV / name for name in _modules(into / "overlay")])
+    for name, text in texts.items():
+        (into / name).write_text(text, encoding="utf-8", newline="\n")
+
+
+def _modules(overlay: Path) -> list[str]:
+    found = (path.relative_to(overlay).as_posix() for path in overlay.rglob("*.py") if path.is_file())
+    return sorted(name for name in found if ".modules/" not in name)
+
+
+def _compiled(path: PurePosixPath, plan: ImagePlan) -> PurePosixPath:
+    return path.parent / "__pycache__" / f"{path.stem}.cpython-{plan.short_python.replace('.', '')}.pyc"
+
+
+def _lines(paths: list[PurePosixPath]) -> str:
+    return "".join(f"{path}\n" for path in paths)

@@ -1,0 +1,28 @@
+"""Secrets: known by name and by shape, replaced by ``${secret:NAME}``, filled in again at run time.
+
+Below everything else: nothing here knows of capsules, ComfyUI or the gateway.
+"""
+
+from .arguments import clean_arguments
+from .binding import SECRET_PREFIX, fill, read_secrets, secret_names
+from .files import is_secret_file
+from .graphs import collect_named
+from .pictures import rewrite_texts
+from .shapes import find_tokens
+from .urls import without_secret_parameters
+from .vault import Vault, placeholder
+
+__all__ = [
+    "SECRET_PREFIX",
+    "Vault",
+    "clean_arguments",
+    "collect_named",
+    "fill",
+    "find_tokens",
+    "is_secret_file",
+    "placeholder",
+    "read_secrets",
+    "rewrite_texts",
+    "secret_names",
+    "without_secret_parameters",
+]
