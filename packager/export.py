@@ -164,6 +164,7 @@ def snapshot_live(
     workflow: Mapping[str, Any] | None = None,
     report: Report = silent,
     cancelled: Callable[[], bool] = lambda: False,
+    look_up: bool = False,
 ) -> Snapshot:
     """The snapshot of the running ComfyUI from inside it; with a graph, of what that graph uses too.
 
@@ -171,7 +172,8 @@ def snapshot_live(
         Cancelled: within half a second after `cancelled` says so.
     """
     watched = _watched(report, cancelled)
-    return snapshot_install(live_install(), graph=api, ui=workflow, object_info=_live_object_info(), report=watched)
+    info = _live_object_info()
+    return snapshot_install(live_install(), graph=api, ui=workflow, object_info=info, look_up=look_up, report=watched)
 
 
 def _watched(report: Report, cancelled: Callable[[], bool]) -> Report:
