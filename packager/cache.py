@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -81,7 +82,19 @@ def _connect(path: Path | str) -> sqlite3.Connection:
     if isinstance(path, Path):
         with contextlib.suppress(OSError):
             path.chmod(0o600)  # an answer may hold a user's own changes of a file
-    connection.execute("PRAGMA journal_mode = WAL")
+    _write_ahead(connection)
     connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the last answers, never the file
     connection.execute(_TABLE)
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait for its timeout when several do this to a new file at once: it says that it is locked."""
+    for attempt in range(100):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if attempt == 99:
+                raise
+            time.sleep(0.02)

@@ -6,7 +6,7 @@ from .boot import Booted, boot, boot_object_info
 from .client import ComfyClient, Queue, Submitted, Uploaded
 from .events import Event
 from .install import Install, find_install, is_comfyui
-from .live import live_address, live_install, live_torch
+from .live import live_address, live_install, live_object_info, live_torch
 from .port import free_port
 from .process import ComfyProcess
 from .refusal import GraphRefused
@@ -28,5 +28,6 @@ __all__ = [
     "is_comfyui",
     "live_address",
     "live_install",
+    "live_object_info",
     "live_torch",
 ]

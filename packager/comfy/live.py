@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import logging
 import sys
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from ..errors import CapsuleError
+from .client import ComfyClient
 from .install import Install
 from .probe import describe, extra_configs
 
+_log = logging.getLogger(__name__)
 _EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -66,6 +73,39 @@ def live_address() -> str:
     args = _module("comfy.cli_args").args
     scheme = "https" if args.tls_keyfile and args.tls_certfile else "http"
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def live_object_info() -> dict[str, Any]:
+    """The node definitions of this very ComfyUI, as ``/object_info`` gives them. For a worker thread.
+
+    ComfyUI makes them all in one step of its event loop, in which nothing else is answered (half a second for its own
+    classes alone). Its handler for a single class (``GET /object_info/{node_class}``, server.py 0.30.0) is run in this
+    thread instead, class by class, and the loop goes on. A class that cannot be asked is left out, as ComfyUI does.
+
+    Raises:
+        CapsuleError: ``not-in-comfyui``, or ``not-listening`` while ComfyUI still starts.
+    """
+    routes = getattr(getattr(_module("server").PromptServer, "instance", None), "routes", ())
+    wanted = ("GET", "/object_info/{node_class}")
+    handler = next((item.handler for item in routes if (item.method, item.path) == wanted), None)
+    names = list(_module("nodes").NODE_CLASS_MAPPINGS)
+    return asyncio.run(_ask_server() if handler is None else _ask_handler(handler, names))
+
+
+async def _ask_handler(handler: Callable[[Any], Awaitable[Any]], names: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in names:
+        try:
+            answer = await handler(SimpleNamespace(match_info={"node_class": name}))
+            found |= json.loads(answer.text)
+        except Exception as error:  # noqa: BLE001 - whatever a pack's class does
+            _log.warning("Comfy Capsule: the node class %s does not say what it is: %s", name, error)
+    return found
+
+
+async def _ask_server() -> dict[str, Any]:
+    async with ComfyClient(live_address()) as client:
+        return await client.object_info()
 
 
 def _module(name: str) -> Any:

@@ -18,6 +18,7 @@ from packaging.version import InvalidVersion, Version
 
 from ..cache import Cache
 from ..capsule import NOBODY, ChangedFile
+from ..secrets import is_secret_file
 from .contents import Broken, Contents, Distribution, Places
 from .filedigests import Status, sha256_files
 from .record import (
@@ -280,7 +281,6 @@ def _digest(path: Path, algorithm: str) -> str:
 def _find_strays(check: _Check, infos: Sequence[Info]) -> None:
     """Files in no RECORD, under the name of the distribution whose folder they are in."""
     known = {line.place.removeprefix(SITE) for info in infos for line in info.lines if line.place.startswith(SITE)}
-    own = {f"{info.folder}/{name}" for info in infos for name in OF_INSTALLERS}
     folders: dict[str, str] = {}
     for info in infos:
         for line in info.lines:
@@ -288,18 +288,19 @@ def _find_strays(check: _Check, infos: Sequence[Info]) -> None:
                 folders.setdefault(str(PurePosixPath(line.place.removeprefix(SITE)).parent), info.name)
     folders.pop(".", None)
     for name, file in check.files.items():
-        if name in known or name in own or name in _OF_THE_VENV or name.startswith("~"):
+        if name in known or _is_of_installers(name) or name in _OF_THE_VENV or name.startswith("~"):
             continue
         parents = map(str, PurePosixPath(name).parents)
         owner = next((folders[folder] for folder in parents if folder in folders), NOBODY)
         said = name.encode("utf-8", "replace").decode()
-        fit = file.regular and not file.link and not _is_secret(name) and said == name
+        fit = file.regular and not file.link and not is_secret_file(name, b"") and said == name
         (check.added if fit else check.odd).setdefault(owner, []).append(SITE + said)
 
 
-def _is_secret(name: str) -> bool:
-    last = name.rpartition("/")[2]
-    return last == ".env" or last.startswith(".env.")
+def _is_of_installers(name: str) -> bool:
+    """Also of a distribution without a RECORD: where it came from may be an address with a password in it."""
+    folder, _, last = name.rpartition("/")
+    return folder.endswith(".dist-info") and "/" not in folder and last in OF_INSTALLERS
 
 
 def _find_missing_modules(check: _Check, info: Info) -> None:

@@ -11,19 +11,21 @@ from bench import fresh_install, running
 from comfy_capsule.packager.comfy import Install, find_install
 
 PACK = """
+import asyncio
 import sys
 sys.path.append({source!r})
 
 import folder_paths
 from aiohttp import web
-from comfy_capsule.packager.comfy import live_address, live_install
+from comfy_capsule.packager.comfy import live_address, live_install, live_object_info
 from server import PromptServer
 
 folder_paths.add_model_folder_path("added_by_pack", {added!r})
 
 @PromptServer.instance.routes.get("/live")
 async def live(_):
-    return web.json_response({{"install": live_install().model_dump(mode="json"), "address": live_address()}})
+    said = {{"install": live_install().model_dump(mode="json"), "address": live_address()}}
+    return web.json_response({{**said, "nodes": await asyncio.to_thread(live_object_info)}})
 
 NODE_CLASS_MAPPINGS = {{}}
 """
@@ -40,6 +42,10 @@ async def test_from_inside_it_looks_the_same(tmp_path: Path):
     with running(folder) as comfy:
         async with aiohttp.ClientSession() as session, session.get(f"{comfy.base_url}/live") as answer:
             said = await answer.json()
+        async with aiohttp.ClientSession() as session, session.get(f"{comfy.base_url}/object_info") as answer:
+            nodes = await answer.json()
+    assert len(nodes) > 400
+    assert said["nodes"] == nodes
     live, disk = Install.model_validate(said["install"]), find_install(folder)
     assert said["address"] == comfy.base_url
     assert live.model_dump(exclude=OWN_FOLDERS) == disk.model_dump(exclude=OWN_FOLDERS)

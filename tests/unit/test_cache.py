@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from comfy_capsule.packager.cache import Cache
@@ -42,6 +44,19 @@ def test_a_file_that_is_damaged_while_it_is_open_is_no_reason_to_fail(tmp_path: 
         file.write(b"\xff" * (size - 4096))
     assert cache.get("k", ["1"]) == {}
     cache.put("k", {"new": "1"})
+
+
+def test_several_open_a_new_file_at_once(tmp_path: Path) -> None:
+    for turn in range(20):
+        path, ready = tmp_path / f"{turn}.sqlite3", threading.Barrier(6)
+
+        def keep(number: int, path: Path = path, ready: threading.Barrier = ready) -> None:
+            ready.wait()
+            Cache(path).put("k", {str(number): "x"})
+
+        with ThreadPoolExecutor(6) as executor:
+            list(executor.map(keep, range(6)))
+        assert len(Cache(path).all("k")) == 6
 
 
 def test_others_on_this_machine_cannot_read_it(tmp_path: Path) -> None:

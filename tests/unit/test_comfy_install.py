@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from comfy_capsule.packager.comfy import find_install, is_comfyui, live_address, live_install
+from comfy_capsule.packager.comfy import find_install, is_comfyui, live_address, live_install, live_object_info
 from comfy_capsule.packager.comfy.device import _torch_has_gpu_support
 from comfy_capsule.packager.errors import BadInput, CapsuleError
 
@@ -122,7 +122,7 @@ def test_torch_without_gpu_support_is_seen(folder: Path, tmp_path: Path):
 
 
 def test_outside_comfyui_there_is_no_live_install():
-    for ask in (live_install, live_address):
+    for ask in (live_install, live_address, live_object_info):
         with pytest.raises(CapsuleError) as caught:
             ask()
         assert caught.value.code == "not-in-comfyui"

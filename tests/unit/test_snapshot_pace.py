@@ -81,7 +81,7 @@ def test_the_live_snapshot_of_a_huge_model_counts_bytes_and_stops_within_half_a_
 ) -> None:
     huge(install)
     monkeypatch.setattr(exporting, "live_install", lambda: install)
-    monkeypatch.setattr(exporting, "_live_object_info", lambda: LOADER)
+    monkeypatch.setattr(exporting, "live_object_info", lambda: LOADER)
     events: list[Progress] = []
     asked: list[float] = []
 
