@@ -32,6 +32,7 @@ def snapshot(
     workflow: Path | None,
     api: Path | None,
     packs: Packs,
+    look_up: bool,
     out: Path | None,
     report: Report,
 ) -> Snapshot:
@@ -40,6 +41,7 @@ def snapshot(
     Args:
         workflow, api: a workflow whose models, inputs and used packs are recorded too; it is booted for that.
         packs: which packs are recorded.
+        look_up: whether Hugging Face and Civitai may be asked which addresses have the models' bytes.
 
     Raises:
         BadInput: unusable files, folder or address; ``no-workflow`` when the used packs are asked for without one;
@@ -49,7 +51,7 @@ def snapshot(
         raise BadInput("no-workflow", "Which packs are used, a workflow must say.", "Give it with --workflow.")
     ui, graph = _read_graphs(workflow, api) if workflow else (None, None)
     if is_address(comfy):
-        said = snapshot_remote(comfy, ui, graph, report)
+        said = snapshot_remote(comfy, ui, graph, report, look_up=look_up)
         taken = Snapshot(lock=Lock.model_validate(said["lock"]), pylock=said["pylock"], files={})
         if out is not None and (missing := carried_entries(taken.lock)):
             raise BadInput(
@@ -62,7 +64,7 @@ def snapshot(
         object_info = None
         if boot or graph:
             object_info, install = boot_install(install, report)
-        taken = snapshot_install(install, graph=graph, ui=ui, object_info=object_info, report=report)
+        taken = snapshot_install(install, graph=graph, ui=ui, object_info=object_info, look_up=look_up, report=report)
     if packs == "used":
         taken = taken.with_packs([pack for pack in taken.lock.packs if pack.used])
     if out is not None:

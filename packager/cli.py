@@ -46,6 +46,7 @@ def command() -> None:
 @click.option("--workflow", type=FILE, help="Record what this workflow uses too: models, inputs, packs. Boots it.")
 @click.option("--api", type=FILE, help="The workflow's API graph, from ComfyUI's File → Export (API).")
 @click.option("--packs", type=click.Choice(["used", "all"]), default="all", show_default=True)
+@click.option("--look-up", is_flag=True, help="Ask Hugging Face and Civitai which addresses have the models' bytes.")
 @click.option("-o", "--out", type=FOLDER, help="Write the lock and the carried files into this folder.")
 @click.option("--strict", is_flag=True, help="Exit with 3 when a finding blocks exact reproduction.")
 @python_option
@@ -56,6 +57,7 @@ def snapshot(
     workflow: Path | None,
     api: Path | None,
     packs: Packs,
+    look_up: bool,
     out: Path | None,
     strict: bool,
     python: Path | None,
@@ -67,7 +69,15 @@ def snapshot(
     """
     with terminal.progress_bars(as_json) as report:
         taken = actions.snapshot(
-            comfy, python=python, boot=boot, workflow=workflow, api=api, packs=packs, out=out, report=report
+            comfy,
+            python=python,
+            boot=boot,
+            workflow=workflow,
+            api=api,
+            packs=packs,
+            look_up=look_up,
+            out=out,
+            report=report,
         )
     if as_json:
         terminal.show_json({"lock": taken.lock.model_dump(mode="json"), "pylock": taken.pylock})

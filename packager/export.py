@@ -170,6 +170,7 @@ def snapshot_live(
     workflow: Mapping[str, Any] | None = None,
     report: Report = silent,
     cancelled: Callable[[], bool] = lambda: False,
+    look_up: bool = False,
 ) -> Snapshot:
     """The snapshot of the running ComfyUI from inside it; with a graph, of what that graph uses too.
 
@@ -178,7 +179,10 @@ def snapshot_live(
     """
     watched = _watched(report, cancelled)
     with _kindly():
-        return snapshot_install(live_install(), graph=api, ui=workflow, object_info=live_object_info(), report=watched)
+        info = live_object_info()
+        return snapshot_install(
+            live_install(), graph=api, ui=workflow, object_info=info, look_up=look_up, report=watched
+        )
 
 
 @contextmanager

@@ -55,12 +55,14 @@ def snapshot_remote(
     workflow: Mapping[str, Any] | None = None,
     api: Mapping[str, Any] | None = None,
     report: Report = silent,
+    *,
+    look_up: bool = False,
 ) -> dict[str, Any]:
     """The snapshot that the ComfyUI at `address` takes of itself: ``{"lock": …, "pylock": …}``.
 
     Raises: as `export_remote`.
     """
-    body = {"workflow": workflow, "api": api} if api else {}
+    body = {"workflow": workflow, "api": api, "look_up": look_up} if api else {}
     task = _finished(address, _ask("POST", address, "/capsule/snapshot", json=body).json()["task"], report)
     return dict(task["result"])
 

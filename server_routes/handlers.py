@@ -62,12 +62,13 @@ class Handlers:
 
     @guarded("read")
     async def snapshot(self, request: web.Request) -> web.StreamResponse:
-        """``POST /capsule/snapshot`` ``{workflow?, api?, client_id?}``: start reading; 202 with the task."""
+        """``POST /capsule/snapshot`` ``{workflow?, api?, look_up?, client_id?}``: start reading; 202 with the task."""
         body = await _json_object(request)
         api, workflow = _optional(body, "api", dict), _optional(body, "workflow", dict)
+        look_up = bool(_optional(body, "look_up", bool))
 
         def work(report: Report, cancelled: Callable[[], bool]) -> tuple[dict[str, Any], Path | None]:
-            return _engine().snapshot_live(api, workflow, report, cancelled).model_dump(mode="json"), None
+            return _engine().snapshot_live(api, workflow, report, cancelled, look_up).model_dump(mode="json"), None
 
         return _accepted(self._tasks.start(Task("snapshot", _optional(body, "client_id", str) or ""), work))
 

@@ -41,6 +41,8 @@ const ENGLISH = {
   "phase.packs": "Custom node packs",
   "phase.python": "Python packages",
   "phase.models": "Models",
+  "phase.look-up": "Addresses of models",
+  "phase.inputs": "Input files",
   "phase.write": "Writing the capsule",
   "done.title": "Capsule ready",
   "done.download": "Download",

@@ -11,6 +11,7 @@ from ..capsule import ApiGraph, Finding, InputFile, safe_name, sha256_bytes
 from ..comfy import Install
 from ..errors import BadInput
 from ..hashing import printable
+from ..progress import Progress, Report, silent
 from ..workflow import input_files, mentions, produced_files
 from .model_folders import composed, is_relative, listed_in, looks_like_model, slashed
 
@@ -27,21 +28,23 @@ class Inputs(NamedTuple):
     carried: dict[str, bytes]
 
 
-def read_inputs(install: Install, graph: ApiGraph, object_info: Mapping[str, Any]) -> Inputs:
+def read_inputs(install: Install, graph: ApiGraph, object_info: Mapping[str, Any], report: Report = silent) -> Inputs:
     """The files of ComfyUI's input folder that `graph` reads, with their bytes.
 
     Known by the definitions' upload flags and by ``name [input]``; also where a node offers a list of what lies in the
     folder, and where a text is the name of a file in it.
     """
     findings = [_of_another_run(name) for name in produced_files(graph, object_info)]
-    files, carried = [], {}
+    files: list[InputFile] = []
+    carried: dict[str, bytes] = {}
     root = install.input_dir.resolve()
     wanted = dict.fromkeys(input_files(graph, object_info), True)
     for name, by_path in _named(install, root, graph, object_info):
         wanted.setdefault(name, False)
         findings += [_by_path(name)] if by_path else []
-    for name, sure in sorted(wanted.items()):
+    for done, (name, sure) in enumerate(sorted(wanted.items())):
         for inner, path in _files(root, name):
+            report(Progress(phase="inputs", item=printable(inner), done=done, total=len(wanted)))
             reason = _reason(root, inner, path)
             if reason is None and path is not None:
                 data = path.read_bytes()
@@ -49,6 +52,7 @@ def read_inputs(install: Install, graph: ApiGraph, object_info: Mapping[str, Any
                 carried[f"inputs/{inner}"] = data
             elif reason is not None and (sure or reason.code != "input-missing"):
                 findings.append(reason)
+    report(Progress(phase="inputs", done=len(wanted), total=len(wanted)))
     return Inputs(tuple(files), tuple(findings), carried)
 
 

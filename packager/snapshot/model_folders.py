@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from ..comfy import Install
@@ -20,6 +21,7 @@ MODEL_FILES = frozenset(
 _FOLDERS = "folder"  # instead of an extension: this type's models are folders
 _SAME_FOLDER = 4  # times that one real folder may be listed, under as many links; more is a maze
 _DEEPEST = 40
+_MOST = 250_000  # files of one place; of more than that, those that a graph names are still found, one by one
 
 
 def slashed(name: str) -> str:
@@ -143,7 +145,7 @@ class Trees:
     def files(self, root: Path) -> tuple[str, ...]:
         """Relative names with ``/``, links followed as ComfyUI does, but never round in a circle."""
         if root not in self._known:
-            self._known[root] = tuple(sorted(_walk(str(root), "", Counter(), 0)))
+            self._known[root] = tuple(sorted(islice(_walk(str(root), "", Counter(), 0), _MOST)))
         return self._known[root]
 
 

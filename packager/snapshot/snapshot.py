@@ -79,7 +79,7 @@ def snapshot_install(
         models_read = work.start(
             lambda tell: read_models(install, graph, ui or {}, object_info, tell, cache=cache, look_up=look_up)
         )
-        inputs_read = work.start(lambda _: read_inputs(install, graph, object_info))
+        inputs_read = work.start(lambda tell: read_inputs(install, graph, object_info, tell))
     work.wait()
     core, packs = core_read.result(), packs_read.result()
     python, system = python_read.result(), system_read.result()

@@ -61,8 +61,8 @@ def _of_value(place: Mention, value: Any, definition: Definition | None) -> Iter
             if isinstance(each, str):
                 yield place._replace(text=each, kind="choice", options=options)
     elif isinstance(value, str):
-        yield place._replace(text=value)
-        yield from _within(place._replace(kind="quoted"), _as_json(value))
+        said = _as_json(value)
+        yield from [place._replace(text=value)] if said is None else _within(place._replace(kind="quoted"), said)
     else:
         yield from _within(place._replace(kind="item"), value)
 
