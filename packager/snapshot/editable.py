@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..capsule import LEFT_OUT, Editable, sha256_bytes, tree_files
-from .check import own_lines
 from .contents import Distribution, Places
+from .distinfo import own_lines
 from .record import SITE
 from .wheelmake import Packed, metadata_files, pack, wheel_name
 from .wheelzip import local_path
