@@ -8,7 +8,7 @@ import threading
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def metadata_beside(url: str) -> bytes | None:
 def local_path(url: str) -> Path | None:
     """The path of a ``file:`` URL, else None."""
     parts = urlsplit(url)
-    return Path(url2pathname(unquote(parts.path))) if parts.scheme == "file" else None
+    return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
 
 
 def _record(file: io.IOBase | io.BufferedReader) -> str:
