@@ -46,7 +46,9 @@ def uv_lock(locked: LockedPython, base: Path) -> UvLock:
     Raises:
         CapsuleError: ``command-failed`` when the index has no file for a pin that the lock has none of either.
     """
-    proved = [f"{item.name}=={item.version}" for item in locked.pylock.packages if item.wheels and item.version]
+    # What came from another index than the default one spoils the answer for all: it is not there.
+    own = [item for item in locked.pylock.packages if item.wheels and item.version and not item.index]
+    proved = [f"{item.name}=={item.version}" for item in own]
     try:
         offered = _offered([*proved, *locked.unproved], base)
     except CapsuleError:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from packaging.pylock import Pylock
 from bench.index import PackageIndex, make_wheel, serving_index
 from bench.python_env import a_lock, as_install, install, venv
 from comfy_capsule.packager.cache import Cache
-from comfy_capsule.packager.materialise import install_python, read_pylock, site_packages
+from comfy_capsule.packager.materialise import OWN_INDEX, install_python, read_pylock, site_packages
+from comfy_capsule.packager.materialise.uvlock import uv_lock
 from comfy_capsule.packager.progress import silent
 from comfy_capsule.packager.snapshot import lock_python
 from comfy_capsule.packager.uv import find_uv
@@ -104,3 +106,23 @@ def test_uv_alone_installs_the_lock_as_it_stands_in_the_capsule(tmp_path: Path, 
     subprocess.run([*away, find_uv(), *words], check=True)
     assert (site_packages(back) / "alpha.py").read_text() == (site_packages(made) / "alpha.py").read_text()
     assert (site_packages(back) / "beta.py").is_file()
+
+
+def test_a_wheel_of_another_index_does_not_keep_the_rest_out_of_the_shared_cache(
+    tmp_path: Path, index: PackageIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = venv(tmp_path / "v")
+    make_wheel(index.folder, "alpha")
+    with serving_index(tmp_path / "extra") as extra:
+        monkeypatch.setenv("UV_INDEX", extra.address)
+        make_wheel(extra.folder, "torchlike", "2.0+cu130")
+        install("uv", made, ["alpha==1.0", "torchlike==2.0+cu130"])
+        said = lock_python(as_install(made), silent, cache=Cache(tmp_path / "cache.sqlite3"))
+        monkeypatch.delenv("UV_INDEX")
+        given = uv_lock(read_pylock(said.text), made / "bin/python")
+        assert {str(item.name): item.index for item in Pylock.from_dict(tomllib.loads(given.text)).packages} == {
+            "alpha": index.address,
+            "torchlike": OWN_INDEX,
+        }
+        install_python(a_lock(), said.text, tmp_path / "back", silent, trust=False)
+    assert (site_packages(tmp_path / "back") / "torchlike.py").is_file()
