@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ from .snapshot import Snapshot, model_choices, snapshot_install
 from .workflow import check_api_graph, frozen_signatures, missing_classes, used_classes
 
 _TURN = 0.0002  # seconds
+_NEVER = 1_000_000  # collections of the middle generation between two full ones
 
 
 class ExportResult(BaseModel):
@@ -143,22 +145,23 @@ def export_live(
         Cancelled: at the next step after `cancelled` says so; nothing is written then.
     """
     watched = _watched(report, cancelled)
-    install = live_install()
-    capsule = make_capsule(
-        install,
-        workflow,
-        api,
-        live_object_info(),
-        name=name,
-        message=message,
-        frontend_version=frontend_version,
-        look_up=look_up,
-        report=watched,
-    )
-    path = install.user_dir / "capsules" / f"{capsule.name}-{capsule.digests.id}{SUFFIX}"
-    watched(Progress(phase="write", item=path.name, total=1))
-    write_capsule(capsule, path)
-    report(Progress(phase="write", item=path.name, done=1, total=1))
+    with _kindly():
+        install = live_install()
+        capsule = make_capsule(
+            install,
+            workflow,
+            api,
+            live_object_info(),
+            name=name,
+            message=message,
+            frontend_version=frontend_version,
+            look_up=look_up,
+            report=watched,
+        )
+        path = install.user_dir / "capsules" / f"{capsule.name}-{capsule.digests.id}{SUFFIX}"
+        watched(Progress(phase="write", item=path.name, total=1))
+        write_capsule(capsule, path)
+        report(Progress(phase="write", item=path.name, done=1, total=1))
     return ExportResult(path=path, digests=capsule.digests, lock=capsule.lock, contract=capsule.contract)
 
 
@@ -187,14 +190,18 @@ def _kindly() -> Iterator[None]:
     """Let ComfyUI's event loop have its turn soon while we work in a thread beside it.
 
     Each time that the loop comes back from the system it waits until the running thread is asked to let go, 5 ms by
-    default; a request that reads twenty files waits twenty times.
+    default; a request that reads twenty files waits twenty times. And what we make would soon set off a collection of
+    all of ComfyUI's objects, half a second in which no thread runs: young ones are collected meanwhile, and what
+    ComfyUI itself asks for with ``gc.collect``.
     """
-    before = sys.getswitchinterval()
+    turn, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(_TURN)
+    gc.set_threshold(thresholds[0], thresholds[1], _NEVER)
     try:
         yield
     finally:
-        sys.setswitchinterval(before)
+        sys.setswitchinterval(turn)
+        gc.set_threshold(*thresholds)
 
 
 def _watched(report: Report, cancelled: Callable[[], bool]) -> Report:

@@ -60,17 +60,18 @@ def verify_bytes(
     """The rows that files alone can answer. `trust` lets ComfyUI itself say where its folders are."""
     root = comfy.expanduser().resolve()
     install = find_install(root) if trust else unexecuted_install(root, capsule.lock)
+    expected = read_pylock(capsule.pylock)  # a foreign one is looked at before anything is made of it
     report(Progress(phase="verify", item="sources and installed files"))
     found = snapshot_install(install, known=capsule.pylock)
     rows: list[Row] = [
         *platform_rows(capsule.lock.platform, found.lock.platform),
         *comfyui_rows(capsule.lock.comfyui, found.lock.comfyui),
         *pack_rows(chosen_packs(capsule, packs), found.lock.packs),
-        *python_rows(read_pylock(capsule.pylock), read_pylock(found.pylock)),
+        *python_rows(expected, read_pylock(found.pylock)),
         *model_rows(capsule.lock.models, install.model_folders, report),
         *input_rows(capsule.lock.inputs, install.input_dir),
     ]
-    unknown = unproved_python(read_pylock(capsule.pylock), read_pylock(found.pylock))
+    unknown = unproved_python(expected, read_pylock(found.pylock))
     unproved = [f"No hash could be had to hold to it: {some(unknown)}."] if unknown else []
     if missing := missing_here(capsule.lock.system, (install.base_prefix / "lib",)):
         unproved.append(f"It may not run as it did, {missing}.")

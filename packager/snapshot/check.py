@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from ..cache import Cache
 from ..capsule import NOBODY, ChangedFile
 from ..secrets import is_secret_file
 from .contents import Broken, Contents, Distribution, Places
+from .distinfo import Info, has_own_path, is_script, is_version, read_direct_url, read_headers, read_tags
 from .filedigests import Status, sha256_files
 from .record import (
     OF_INSTALLERS,
@@ -47,19 +46,6 @@ class File(NamedTuple):
     regular: bool
     link: bool
     executable: bool
-
-
-@dataclass
-class Info:
-    """One ``.dist-info``, read."""
-
-    folder: str
-    name: str
-    version: str
-    texts: dict[str, str]
-    lines: list[Line]
-    entries: frozenset[str]
-    rewritten: set[str] = field(default_factory=set)
 
 
 class _Check:
@@ -103,29 +89,6 @@ def inspect_site(places: Places, cache: Cache) -> tuple[Contents, tuple[str, ...
         odd={name: tuple(sorted(found)) for name, found in sorted(check.odd.items())},
     )
     return contents, tuple(sorted(str(places.path(place)) for place in check.outside))
-
-
-def own_lines(places: Places, folder: str) -> tuple[list[Line], frozenset[str]]:
-    """The lines that the wheel of the ``.dist-info`` called `folder` brought, and which scripts the installer changed.
-
-    Raises:
-        OSError: its RECORD cannot be read.
-    """
-    info = places.site / folder
-    record, entry_points = (info / "RECORD").read_bytes().decode("utf-8", "replace"), info / "entry_points.txt"
-    names = (
-        entry_scripts(entry_points.read_bytes().decode("utf-8", "replace")) if entry_points.is_file() else frozenset()
-    )
-    lines = [line for line in installed_lines(record, places.layout) if line.place and is_of_wheel(line.place)]
-    own = [line for line in lines if not is_entry_script(line.place, names)]
-    rewritten = [line.place for line in own if line.place.startswith(SCRIPTS) and _is_script(places.path(line.place))]
-    return own, frozenset(rewritten)
-
-
-def installed_identity(places: Places, folder: str) -> dict[str, str]:
-    """What that wheel put there, see `record.identity`. Raises OSError."""
-    lines, rewritten = own_lines(places, folder)
-    return identity(lines, frozenset(), rewritten)
 
 
 def _walk(site: Path) -> Iterator[tuple[str, File]]:
@@ -187,13 +150,6 @@ def _backwards(version: str) -> tuple[int, ...]:
     return tuple(-part for part in Version(version).release)
 
 
-def _is_version(text: str) -> bool:
-    try:
-        return len(str(Version(text))) < 100
-    except InvalidVersion:
-        return False
-
-
 def _read(check: _Check, folder: str) -> Info | None:
     texts = {}
     for name in ("METADATA", "RECORD", "WHEEL", "direct_url.json", "entry_points.txt"):
@@ -201,29 +157,19 @@ def _read(check: _Check, folder: str) -> Info | None:
         if file is not None and file.regular:
             path = check.places.site / folder / name
             texts[name] = path.read_bytes().decode("utf-8", "replace")
-    said = _headers(texts.get("METADATA", ""))
+    said = read_headers(texts.get("METADATA", ""))
     name = canonicalize_name(said.get("name") or folder.removesuffix(".dist-info").rpartition("-")[0] or folder)
     for file_name in ("METADATA", "RECORD"):
         if file_name not in texts:
             check.broken.append(Broken(name=name, reason=f"is half-uninstalled: {folder} has no {file_name}."))
             return None
-    if not said.get("name") or not _NAME.fullmatch(name) or not _is_version(said.get("version", "")):
+    if not said.get("name") or not _NAME.fullmatch(name) or not is_version(said.get("version", "")):
         check.broken.append(Broken(name=name, reason=f"is not whole: {folder}/METADATA names none, or no version."))
         return None
     lines = installed_lines(texts["RECORD"], check.places.layout)
     if not all(line.place for line in lines):
         check.broken.append(Broken(name=name, reason="names files outside its environment; they were not looked at."))
     return Info(folder, name, said["version"], texts, lines, entry_scripts(texts.get("entry_points.txt", "")))
-
-
-def _headers(metadata: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for line in metadata.splitlines():
-        if not line.strip():
-            break
-        key, _, value = line.partition(":")
-        found.setdefault(key.strip().lower(), value.strip())
-    return found
 
 
 def _lines_to_check(check: _Check, info: Info) -> Iterator[Line]:
@@ -236,20 +182,12 @@ def _lines_to_check(check: _Check, info: Info) -> Iterator[Line]:
             check.removed.setdefault(info.name, []).append(line.place)
         elif not file.regular:
             check.odd.setdefault(info.name, []).append(line.place)
-        elif line.place.startswith(SCRIPTS) and _is_script(check.places.path(line.place)):
+        elif line.place.startswith(SCRIPTS) and is_script(check.places.path(line.place)):
             info.rewritten.add(line.place)  # its first line is the installer's
         elif line.size and line.size != str(file.status[0]):
             check.changed.setdefault(info.name, []).append(line.place)
         elif line.digest:
             yield line
-
-
-def _is_script(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(2) == b"#!"
-    except OSError:
-        return False
 
 
 def _compare(check: _Check, jobs: Sequence[tuple[Info, Line]], cache: Cache) -> None:
@@ -329,8 +267,8 @@ def _as_files(check: _Check, chosen: dict[str, list[str]], cache: Cache) -> dict
 
 
 def _distribution(check: _Check, info: Info) -> Distribution:
-    lines, direct = info.lines, _direct_url(info.texts.get("direct_url.json"))
-    if ((direct or {}).get("dir_info") or {}).get("editable") or _own_path(info):
+    lines, direct = info.lines, read_direct_url(info.texts.get("direct_url.json"))
+    if ((direct or {}).get("dir_info") or {}).get("editable") or has_own_path(info):
         # Its modules are elsewhere; what points there names a folder of this machine.
         lines = [line for line in lines if line.place.startswith(f"{SITE}{info.folder}/")]
         direct = {**(direct or {}), "dir_info": {"editable": True}}
@@ -340,28 +278,10 @@ def _distribution(check: _Check, info: Info) -> Distribution:
     return Distribution(
         name=info.name,
         version=info.version,
-        tags=tuple(sorted(_tags(info.texts.get("WHEEL", "")))),
+        tags=tuple(sorted(read_tags(info.texts.get("WHEEL", "")))),
         direct_url=direct,
         info=info.folder,
         record=record_digest(identity(lines, info.entries, frozenset(info.rewritten))),
         present=record_digest(identity(present, info.entries, frozenset(info.rewritten))),
         metadata=next((line.digest for line in info.lines if line.place == metadata), ""),
     )
-
-
-def _own_path(info: Info) -> bool:
-    return any(line.place == f"{SITE}__capsule__.{info.name}.pth" for line in info.lines)
-
-
-def _direct_url(text: str | None) -> dict[str, Any] | None:
-    try:
-        said = json.loads(text) if text else None
-    except ValueError:
-        return None
-    return said if isinstance(said, dict) else None
-
-
-def _tags(wheel: str) -> Iterator[str]:
-    for line in wheel.splitlines():
-        if line.startswith("Tag:"):
-            yield line.partition(":")[2].strip()

@@ -11,6 +11,7 @@ from .contents import Contents, Places
 from .pyfindings import modified, not_carried
 
 _MOST_FILE, _MOST = 64 << 20, 256 << 20  # bytes of one file, of all
+_MOST_FILES = 10_000
 
 
 @dataclass
@@ -21,6 +22,7 @@ class Changes:
     removed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    size: int = 0  # bytes in `files`
 
 
 def carry_changes(
@@ -69,7 +71,7 @@ def _carry(changes: Changes, name: str, places: Places, contents: Contents, edit
 
 def _take(changes: Changes, file: ChangedFile, places: Places) -> bool:
     """Put the bytes of `file` into `changes`, unless they are too many, or others by now."""
-    if file.size > _MOST_FILE or sum(map(len, changes.files.values())) + file.size > _MOST:
+    if file.size > _MOST_FILE or changes.size + file.size > _MOST or len(changes.files) >= _MOST_FILES:
         return False
     try:
         data = places.path(file.path).read_bytes()
@@ -79,4 +81,5 @@ def _take(changes: Changes, file: ChangedFile, places: Places) -> bool:
     if sha256_bytes(data) != file.sha256:
         return False
     changes.files[file.entry] = data
+    changes.size += len(data)
     return True

@@ -22,7 +22,7 @@ from .wheels import Installed, Origins, find_origins
 
 # What makes a venv rather than what is in it; `uv venv` puts none of them in.
 _NOT_RECORDED = frozenset({"pip", "setuptools", "wheel"})
-_MOST = 64 << 20  # bytes of a distribution that is carried because no other origin is known
+_MOST = 512 << 20  # bytes of a distribution that is carried because no other origin is known
 
 
 @dataclass

@@ -22,7 +22,8 @@ _DT_NULL, _DT_NEEDED, _DT_STRTAB, _DT_SONAME, _DT_RPATH, _DT_RUNPATH = 0, 1, 5, 
 # A file may claim anything; real ones stay far below these. The largest dynamic sections seen hold about 100 entries.
 _MOST_HEADERS = 256
 _MOST_DYNAMIC = 1 << 16  # bytes
-_LONGEST = 4096  # bytes of one name or search path
+_AT_ONCE = 4096  # bytes read first; enough for nearly every name
+_LONGEST = 1 << 16  # bytes of one name or search path
 _MOST_NEEDED = 1024
 
 #: ``platform.machine()`` in lower case, as ELF's e_machine and class (bits) say it.
@@ -62,7 +63,7 @@ def read_elf(path: Path | str) -> Elf | None:
 
 
 def _read(handle: int, size: int) -> Elf | None:
-    head = os.pread(handle, _LONGEST, 0)
+    head = os.pread(handle, _AT_ONCE, 0)
     if head[:4] != _MAGIC or len(head) < 52 or head[4] not in (1, 2) or head[5] not in (1, 2):
         return None
     wide, order = head[4] == 2, "<" if head[5] == 1 else ">"
@@ -137,9 +138,12 @@ class _Names:
 
     def _one(self, value: int) -> str:
         place = value - self._base
-        if not (0 <= place < len(self._near) and b"\0" in self._near[place : place + _LONGEST]):
-            self._near, self._base, place = os.pread(self._handle, _LONGEST, self._start + value), value, 0
-        text, end, _ = self._near[place : place + _LONGEST].partition(b"\0")
-        if not end:
+        if not 0 <= place < len(self._near) or self._near.find(b"\0", place) < 0:
+            for size in (_AT_ONCE, _LONGEST):
+                self._near, self._base, place = os.pread(self._handle, size, self._start + value), value, 0
+                if b"\0" in self._near:
+                    break
+        end = self._near.find(b"\0", place)
+        if end < 0:
             raise OverflowError("a name without an end")
-        return text.decode("utf-8", "replace")
+        return self._near[place:end].decode("utf-8", "replace")

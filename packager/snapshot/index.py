@@ -63,7 +63,7 @@ class Indexes:
     def __init__(self, python: Path) -> None:
         self._python = python
         self._addresses = _addresses()  # the default one first; they may hold passwords
-        self.digest = sha256_bytes("\n".join(self._addresses).encode())
+        self.digest = sha256_bytes("\n".join(map(without_credentials, self._addresses)).encode())
 
     def ask(self, pins: Sequence[str]) -> Offers:
         """The wheels offered for each of `pins` (``name==version``), as uv would look for them."""
@@ -82,6 +82,20 @@ class Indexes:
             wanted = [pin for pin in pins if pin.endswith(f"+{build}")]
             found.append(self._ask(wanted, ("--torch-backend", build), {"UV_HTTP_RETRIES": "0"}))
         return _joined(found)
+
+    def ask_for(self, pins: Sequence[str], platform: str, python: str, *, whole: bool = False) -> Offers:
+        """The wheels offered for another platform (uv's name, ``x86_64-manylinux_2_28``) and full Python version.
+
+        Args:
+            whole: with everything that `pins` need there, which may be more; nothing when they do not go together.
+        """
+        words = ("--python-platform", platform, "--python-version", python)
+        if not whole:
+            return self._ask(pins, words, {})
+        try:
+            return Offers(wheels=_read(self._compile(pins, "pylock.toml", words, {}, deps=True), {}))
+        except CapsuleError:
+            return Offers()
 
     def with_credentials(self, url: str) -> str:
         """`url` with the name and password that the user's own settings have for its server; not to be shown."""
@@ -130,20 +144,23 @@ class Indexes:
         found = re.findall(r"^([A-Za-z0-9._-]+)==\S+\n    # from (\S+)$", said, re.MULTILINE)
         return {canonicalize_name(name): without_credentials(at) for name, at in found if at != default}
 
-    def _compile(self, pins: Sequence[str], form: str, words: Sequence[str], env: Mapping[str, str]) -> str:
+    def _compile(
+        self, pins: Sequence[str], form: str, words: Sequence[str], env: Mapping[str, str], *, deps: bool = False
+    ) -> str:
         with tempfile.TemporaryDirectory() as scratch:
             wanted, answer = Path(scratch, "pins.txt"), Path(scratch, "pylock.toml")
             wanted.write_text("\n".join(pins) + "\n")
-            fixed = ["--no-deps", "--no-build", "--quiet", "--no-header", "--format", form]
+            fixed = ["--no-build", "--quiet", "--no-header", "--format", form, *([] if deps else ["--no-deps"])]
             where: list[str | Path] = ["--python", self._python, "-o", answer, wanted]
             run([find_uv(), "pip", "compile", *fixed, *words, *where], env=env, timeout=_LIMIT)
             return answer.read_text()
 
 
 def _is_named(pin: str, said: str) -> bool:
-    """Whether uv names `pin` as what it cannot find."""
+    """Whether uv names `pin` as the cause: what it says after `you require` may name others."""
     name = re.escape(pin.partition("==")[0])
-    return re.search(rf"(?<![\w.-]){name}(?:==| was not found| has no )", said) is not None
+    cause = said.partition(" and you require")[0]
+    return re.search(rf"(?<![\w.-]){name}(?:==| was not found| has no )", cause) is not None
 
 
 def _joined(several: Iterable[Offers]) -> Offers:

@@ -5,11 +5,13 @@ What is asked of the machine is nothing: the same files give the same answer eve
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import platform
 import re
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -22,7 +24,9 @@ from .walk import Found, in_packs, in_site_packages, travelling
 
 _SHARED_NAME = re.compile(r"\.so(\.[0-9][\w.]*)?$")  # OpenSSL's ends in a letter: libssl.so.1.1.1k
 _TAG = re.compile(r"\.(cpython-(\d+)t?|pypy\d+)[-.]")
-_MOST_TEXTS = 2000  # Python files looked through for the name of one library
+_NAMES = re.compile(rb"\b(lib[\w.+-]+|[\w+-]+\.so)\b|[\"']([\w.+-]+)[\"']")
+_MOST_TEXT = 64_000_000  # bytes of one package's sources that are looked through for the names of libraries
+_MOST_PLACES = 64  # folders of a search path; real ones have a dozen
 
 
 class Object(BaseModel):
@@ -80,26 +84,24 @@ def shared_objects(install: Install, cache: Cache) -> list[Object]:
 
 def read_needs(objects: Sequence[Object], install: Install) -> Needs:
     """Follow what the extension modules load, and what of the rest is opened by its name."""
-    index = _Index(objects)
-    needed: dict[str, set[str]] = defaultdict(set)
-    seen: set[str] = set()
-    _follow([item for item in objects if item.is_module], index, needed, seen)
+    index, seen = _Index(objects), set[str]()
+    needed = _follow([item for item in objects if item.is_module], index, seen).asked
     rest = [item for item in objects if item.file.path not in seen]
-    texts: dict[str, bytes] = {}
-    optional: dict[str, set[str]] = defaultdict(set)
-    for item in rest:
-        asked: dict[str, set[str]] = defaultdict(set)
-        reached = set(seen)
-        _follow([item], index, asked, reached)
-        more = [name for name in asked if name not in needed and not tables().is_driver(name)]
-        named = not more or _is_named(item, install, texts)
-        for name, owners in asked.items():
-            (needed if named else optional)[name] |= owners
-        if named:
-            seen = reached
+    words: dict[str, frozenset[bytes]] = {}
+    # Reading a package's sources takes long: only for those libraries that lead to what nobody else needs.
+    trial = _follow(rest, index, set(seen))
+    leading = trial.leading_to({name for name in trial.asked if name not in needed and not tables().is_driver(name)})
+    named = [item for item in rest if item.file.path in leading and _is_named(item, install, words)]
+    for name, askers in _follow(named, index, seen).asked.items():
+        needed[name] += askers
+    optional = _follow([item for item in rest if item.file.path not in seen], index, seen).asked
     return Needs(
-        needed={name: frozenset(owners) for name, owners in needed.items()},
-        optional={name: frozenset(owners) for name, owners in optional.items() if name not in needed},
+        needed={name: frozenset(item.file.owner for item in askers) for name, askers in needed.items()},
+        optional={
+            name: frozenset(item.file.owner for item in askers)
+            for name, askers in optional.items()
+            if name not in needed
+        },
     )
 
 
@@ -148,11 +150,35 @@ def _search(item: Object) -> tuple[str, ...]:
     """The folders of its RUNPATH or RPATH; ``$LIB`` and ``$PLATFORM`` lead out of the environment."""
     origin = item.file.folder
     places = (text.replace("${ORIGIN}", origin).replace("$ORIGIN", origin) for text in item.elf.search)
-    return tuple(os.path.normpath(place) for place in places if "$" not in place and place.startswith("/"))
+    inside = (os.path.normpath(place) for place in places if "$" not in place and place.startswith("/"))
+    return tuple(itertools.islice(inside, _MOST_PLACES))
 
 
-def _follow(roots: Iterable[Object], index: _Index, needed: dict[str, set[str]], seen: set[str]) -> None:
+class _Trace:
+    """What came of following: who asked the system for which library, and by whom each object was loaded."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, list[Object]] = defaultdict(list)
+        self._loaders: dict[str, list[Object]] = defaultdict(list)
+
+    def loads(self, item: Object, found: Object) -> None:
+        self._loaders[found.file.path].append(item)
+
+    def leading_to(self, wanted: set[str]) -> set[str]:
+        """The paths of the objects that, themselves or by what they load, ask for a `wanted` library."""
+        waiting = [item for name in wanted for item in self.asked[name]]
+        leading: set[str] = set()
+        while waiting:
+            item = waiting.pop()
+            if item.file.path not in leading:
+                leading.add(item.file.path)
+                waiting += self._loaders[item.file.path]
+        return leading
+
+
+def _follow(roots: Iterable[Object], index: _Index, seen: set[str]) -> _Trace:
     """Breadth first, as the dynamic linker loads. Each object counts once: with whoever loads it first."""
+    trace = _Trace()
     waiting: deque[tuple[Object, tuple[str, ...]]] = deque()
     for root in roots:
         if root.file.path not in seen:
@@ -160,37 +186,46 @@ def _follow(roots: Iterable[Object], index: _Index, needed: dict[str, set[str]],
             waiting.append((root, ()))
     while waiting:
         item, inherited = waiting.popleft()
-        down = tuple(dict.fromkeys((*_search(item), *inherited))) if item.elf.inherited else inherited
+        down = (*_search(item), *inherited)[:_MOST_PLACES] if item.elf.inherited else inherited
         for name in item.elf.needed:
             if name.startswith("libpython"):
                 continue  # the interpreter's own, which has it loaded
             found = index.find(name, item, inherited)
             if found is None:
-                needed[name].add(item.file.owner)
-            elif found.file.path not in seen:
+                trace.asked[name].append(item)
+                continue
+            trace.loads(item, found)
+            if found.file.path not in seen:
                 seen.add(found.file.path)
                 waiting.append((found, down))
+    return trace
 
 
-def _is_named(item: Object, install: Install, texts: dict[str, bytes]) -> bool:
+def _is_named(item: Object, install: Install, words: dict[str, frozenset[bytes]]) -> bool:
     """Whether a Python file of its package or pack names it: ``CDLL(".../libllama.so")``, ``load("llama")``."""
     owner = item.file.owner
-    if owner not in texts:
-        texts[owner] = b"\n".join(_texts(owner, install))
-    stem = item.file.name.split(".so")[0].encode()
-    bare = re.escape(stem.removeprefix(b"lib"))
-    return re.search(rb"\b" + re.escape(stem) + rb"\b|[\"']" + bare + rb"[\"']", texts[owner]) is not None
+    if owner not in words:
+        words[owner] = frozenset(word for text in _texts(owner, install) for word in _words(text))
+    stem = item.file.name.split(".so")[0]
+    return not words[owner].isdisjoint({stem.encode(), stem.removeprefix("lib").encode()})
 
 
-def _texts(owner: str, install: Install) -> Iterable[bytes]:
+def _words(text: bytes) -> Iterator[bytes]:
+    """What in a source may name a library: ``libNAME``, ``NAME.so``, and any quoted word."""
+    for named, quoted in _NAMES.findall(text):
+        yield (named or quoted).split(b".so")[0]
+
+
+def _texts(owner: str, install: Install) -> Iterator[bytes]:
     places = [root / owner for root in (*install.site_packages, *install.custom_nodes)]
     files = (Path(base, name) for place in places for base, _, names in os.walk(place) for name in sorted(names))
-    sources = (file for file in files if file.suffix == ".py" and file.is_file())
-    for _, file in zip(range(_MOST_TEXTS), sources, strict=False):
-        try:
-            yield file.read_bytes()
-        except OSError:
-            continue
+    left = _MOST_TEXT
+    for file in files:
+        if left > 0 and file.suffix == ".py" and file.is_file():
+            with contextlib.suppress(OSError), file.open("rb") as source:
+                text = source.read(left)
+                left -= len(text)
+                yield text
 
 
 def packages_of_python(prefix: Path) -> frozenset[str]:

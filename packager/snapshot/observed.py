@@ -1,6 +1,6 @@
 """What is merely seen where a snapshot is taken: GPU, driver, launch arguments, places of models. Said, never held to.
 
-Secrets stay out: of the environment only names are kept, and a value that may be a credential is replaced.
+Secrets stay out: of the environment only names are kept, and of the arguments no value that may be one.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from pathlib import Path
 
 from ..capsule import Observed
 from ..comfy import Install, live_torch
-from ..command import run, without_credentials
+from ..command import run
 from ..errors import CapsuleError
+from ..secrets import clean_arguments
 
 _PROC = Path("/proc/driver/nvidia")
 _SMI = ("nvidia-smi", "--query-gpu=driver_version,name", "--format=csv,noheader")
@@ -24,12 +25,6 @@ _OF_INTEREST = re.compile(
     r"(COMFY|CUBLAS|CUDA|CUDNN|DIFFUSERS|GGML|HF_|HIP|HSA_|HUGGINGFACE|KMP_|LD_(LIBRARY_PATH|PRELOAD)$|MIOPEN|MKL_|"
     r"NCCL|NVIDIA_|OMP_|ONEAPI|ONNX|OPENBLAS|PYTHON|PYTORCH|ROC|SAFETENSORS|SYCL|TORCH|TRANSFORMERS|TRITON|XFORMERS|ZE_)"
 )
-_SECRET_OPTION = re.compile(r"key|token|secret|passw|auth|credential|cookie", re.IGNORECASE)
-# The beginnings that known services give their keys, and any long word of mixed letters and digits.
-_SECRET_VALUE = re.compile(
-    r"^(hf_|sk-|gh[pousr]_|github_pat_|glpat-|AKIA|xox[abp]-|eyJ)|^(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9+_=-]{24,}$"
-)
-_REMOVED = "(removed)"
 _HOMES = re.compile(r"(/home/[^/\s:]+|/Users/[^/\s:]+|/root(?![\w.-])|[A-Za-z]:[\\/]Users[\\/][^\\/\s]+)")
 _TORCH_CUDA = re.compile(r"^(cuda|hip)\b[^=\n]*= ['\"]([^'\"]+)['\"]", re.MULTILINE)
 
@@ -43,7 +38,7 @@ def observe(install: Install) -> Observed:
         driver=driver,
         cuda=_torch_cuda(install),
         torch_arch_list=live.arch_list,
-        arguments=tuple(safe_arguments(install.arguments)),
+        arguments=tuple(map(without_home, clean_arguments(install.arguments))),
         environment=environment_names(os.environ) if live.running else (),
         model_paths=tuple(_outer_places(install)),
     )
@@ -52,24 +47,6 @@ def observe(install: Install) -> Observed:
 def environment_names(names: Iterable[str]) -> tuple[str, ...]:
     """Those of the environment variables' `names` that matter to what runs, sorted; never a value."""
     return tuple(sorted(name for name in names if _OF_INTEREST.match(name)))
-
-
-def safe_arguments(arguments: Iterable[str]) -> Iterator[str]:
-    """Launch arguments without what may be a secret, and with ``~`` for a home folder."""
-    secret = False
-    for argument in arguments:
-        option, equals, value = argument.partition("=") if argument.startswith("-") else ("", "", argument)
-        if not option:
-            yield _REMOVED if secret else _safe(value)
-            secret = False
-        else:
-            secret = _SECRET_OPTION.search(option) is not None and not equals
-            shown = _REMOVED if _SECRET_OPTION.search(option) else _safe(value)
-            yield f"{_safe(option)}={shown}" if equals else _safe(option)
-
-
-def _safe(text: str) -> str:
-    return _REMOVED if _SECRET_VALUE.search(text) else without_home(without_credentials(text))
 
 
 def without_home(text: str) -> str:

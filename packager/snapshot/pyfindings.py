@@ -61,6 +61,16 @@ def not_carried(name: str, places: Sequence[str]) -> Finding:
     )
 
 
+def retargeted(target: str, name: str, what: str) -> Finding:
+    """A distribution that is another for the platform `target`; `what` goes on after its name."""
+    return Finding(
+        code="retargeted",
+        subject=name,
+        message=f"In the lock for {target}, {name} {what}",
+        cure="Make the capsule on that platform to have it proved.",
+    )
+
+
 def _some(places: Sequence[str]) -> str:
     rest = f" and {len(places) - 5} more" if len(places) > 5 else ""
     shown = ", ".join(places[:5]) + rest

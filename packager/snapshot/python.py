@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import tomllib
 from collections.abc import Iterable
 
@@ -12,7 +13,7 @@ from packaging.version import Version
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..cache import Cache
-from ..capsule import Finding, PythonTool
+from ..capsule import Finding, PythonTool, sha256_bytes
 from ..comfy import Install
 from ..progress import Progress, Report
 from .contents import Contents, Places
@@ -20,8 +21,11 @@ from .dist_changes import carry_changes
 from .distributions import lock_distributions
 from .pyfindings import broken
 from .pylocktext import pylock_text
+from .retarget import TARGETS, Retargeted, retarget
 from .site import read_contents
 from .wheels import Installed
+
+_TRANSLATED = "pylock-translated-1"
 
 
 class PythonLock(BaseModel):
@@ -82,12 +86,38 @@ def _lock(install: Install, report: Report, known: str, cache: Cache) -> PythonL
         editables=tuple(sorted(locked.editables, key=lambda item: item.name)),
     )
     whole = [broken(item) for _, contents in folders for item in contents.broken]
+    text = _write(install, locked.packages, tool)
+    translated = {} if known else _translate(install, text, cache)
+    whole += [finding for item in translated.values() for finding in item.findings]
     return PythonLock(
-        text=_write(install, locked.packages, tool),
+        text=text,
         versions={item.distribution.name: item.distribution.version for item in installed},
-        findings=(*locked.findings, *changes.findings, *whole),
-        files={**locked.files, **changes.files},
+        findings=(
+            *locked.findings,
+            *changes.findings,
+            *whole,
+            *(one for item in translated.values() for one in item.findings),
+        ),
+        files={**locked.files, **changes.files, **{name: item.text.encode() for name, item in translated.items()}},
     )
+
+
+def _translate(install: Install, text: str, cache: Cache) -> dict[str, Retargeted]:
+    """The lock for the Linux of containers, by entry name, when it was made on another system."""
+    if platform.system() == "Linux":
+        return {}
+    found = {}
+    for machine in TARGETS:
+        key = sha256_bytes(f"{machine} {install.python_version} {text}".encode())
+        known = cache.get(_TRANSLATED, [key])
+        if key in known:
+            made = Retargeted.model_validate_json(known[key])
+        else:
+            made = retarget(text, machine, install.python_version, install.python)
+            if made.complete:
+                cache.put(_TRANSLATED, {key: made.model_dump_json()})
+        found[f"pylock.linux-{machine}.toml"] = made
+    return found
 
 
 def _known(text: str) -> dict[tuple[str, str, str], Package]:

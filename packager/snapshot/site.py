@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from ..cache import Cache
 from .check import inspect_site
@@ -35,7 +36,7 @@ def read_contents(site: Path, cache: Cache) -> Contents:
 def _read(site: Path, cache: Cache) -> Contents:
     key = fingerprint(site)
     known = cache.get(_KIND, [key])
-    if key in known:
+    with contextlib.suppress(ValidationError, KeyError):  # written by another version of this program
         kept = _Kept.model_validate_json(known[key])
         if kept.seen == _state(kept.outside):
             return kept.contents
@@ -47,7 +48,7 @@ def _read(site: Path, cache: Cache) -> Contents:
 
 
 def fingerprint(folder: Path) -> str:
-    """The digest of the path, size, modification time and inode of each file under `folder`; byte code left out."""
+    """The digest of path, size, modification time, inode and mode of each file under `folder`; byte code left out."""
     digest = hashlib.sha256()
     waiting = [str(folder)]
     while waiting:
@@ -62,18 +63,18 @@ def fingerprint(folder: Path) -> str:
                     else:
                         rows.append((entry.name, *_status(entry)))
         except OSError as error:
-            rows.append((error.strerror or "", 0, 0, 0))
+            rows.append((error.strerror or "", 0, 0, 0, 0))
         digest.update(repr((base, sorted(rows))).encode("utf-8", "surrogateescape"))
         waiting.extend(sorted(folders))
     return digest.hexdigest()
 
 
-def _status(entry: os.DirEntry[str] | Path) -> tuple[int, int, int]:
+def _status(entry: os.DirEntry[str] | Path) -> tuple[int, int, int, int]:
     try:
         status = entry.stat()
     except OSError:
-        return (-1, 0, 0)  # a link to nowhere
-    return (status.st_size, status.st_mtime_ns, status.st_ino)
+        return (-1, 0, 0, 0)  # a link to nowhere
+    return (status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode)
 
 
 def _state(paths: Iterable[str]) -> str:

@@ -56,10 +56,8 @@ def read_system(install: Install, os: str, versions: Mapping[str, str], cache: C
 def _system(
     needed: Mapping[str, frozenset[str]], optional: Mapping[str, frozenset[str]], started: Mapping[str, frozenset[str]]
 ) -> System:
-    libraries = [
-        *(_library(name, "driver" if tables().is_driver(name) else "os", who) for name, who in needed.items()),
-        *(_library(name, "optional", who) for name, who in optional.items() if not tables().is_driver(name)),
-    ]
+    libraries = [_library(name, "os", who) for name, who in needed.items()]
+    libraries += [_library(name, "optional", who) for name, who in optional.items()]
     programs = [
         Program(
             name=name,
@@ -79,7 +77,8 @@ def _system(
 
 
 def _library(soname: str, kind: Kind, owners: Iterable[str]) -> Library:
-    return Library(soname=soname, package=tables().package(soname), kind=kind, by=min(owners))
+    shown: Kind = "driver" if tables().is_driver(soname) else kind
+    return Library(soname=soname, package=tables().package(soname), kind=shown, by=min(owners))
 
 
 def _by_name(versions: Mapping[str, str]) -> dict[str, frozenset[str]]:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.version import Version
 
-from .check import own_lines
 from .contents import Distribution, Places
+from .distinfo import own_lines
 from .record import SCRIPTS, SITE
 
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
@@ -43,7 +44,7 @@ def wheel_name(item: Distribution) -> str:
     if any(len(part) != 3 for part in parts):
         raise InvalidWheelFilename(f"{item.name} has tags that are none")
     tags = "-".join(".".join(dict.fromkeys(part[place] for part in parts)) for place in range(3))
-    name = f"{item.name.replace('-', '_')}-{item.version}-{tags}.whl"
+    name = f"{item.name.replace('-', '_')}-{Version(item.version)}-{tags}.whl"
     parse_wheel_filename(name)
     if not re.fullmatch(r"[A-Za-z0-9._+!-]+", name):
         raise InvalidWheelFilename(f"{name!r} is no file name")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def metadata_beside(url: str) -> bytes | None:
 def local_path(url: str) -> Path | None:
     """The path of a ``file:`` URL, else None."""
     parts = urlsplit(url)
-    return Path(url2pathname(unquote(parts.path))) if parts.scheme == "file" else None
+    return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
 
 
 def _record(file: io.IOBase | io.BufferedReader) -> str:
@@ -153,8 +154,12 @@ class _RemoteFile(io.RawIOBase):
 def _get(url: str, headers: dict[str, str]) -> requests.Response:
     import requests  # takes a while, and a warm snapshot needs none
 
-    session: requests.Session = getattr(_THREAD, "session", None) or requests.Session()
-    _THREAD.session = session  # one a thread: connections are used again
+    session: requests.Session | None = getattr(_THREAD, "session", None)
+    if session is None:
+        session = _THREAD.session = requests.Session()  # one a thread: connections are used again
+        own = os.environ.get("SSL_CERT_FILE", "")  # as uv does
+        if own and Path(own).is_file():
+            session.verify = own
     try:
         return session.get(url, headers={"Accept-Encoding": "identity", **headers}, timeout=_TIMEOUT, stream=True)
     except (requests.ConnectionError, requests.Timeout) as error:

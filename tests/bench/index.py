@@ -13,19 +13,27 @@ from pathlib import Path
 
 
 def make_wheel(
-    folder: Path, name: str, version: str = "1.0", files: Mapping[str, str] | None = None, entry: str = ""
+    folder: Path,
+    name: str,
+    version: str = "1.0",
+    files: Mapping[str, str] | None = None,
+    entry: str = "",
+    tag: str = "py3-none-any",
+    requires: str = "",
 ) -> Path:
     """The wheel of a distribution with a module of its name, or with `files`; `entry` is a line of console_scripts."""
     base = f"{name.replace('-', '_')}-{version}"
     content = dict(files or {f"{name.replace('-', '_')}.py": f"VERSION = {version!r}\n"})
     content[f"{base}.dist-info/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    content[f"{base}.dist-info/WHEEL"] = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    if requires:
+        content[f"{base}.dist-info/METADATA"] += f"Requires-Dist: {requires}\n"
+    content[f"{base}.dist-info/WHEEL"] = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n" + f"Tag: {tag}\n"
     if entry:
         content[f"{base}.dist-info/entry_points.txt"] = f"[console_scripts]\n{entry}\n"
     record = "".join(f"{path},{_digest(text.encode())},{len(text.encode())}\n" for path, text in content.items())
     content[f"{base}.dist-info/RECORD"] = record + f"{base}.dist-info/RECORD,,\n"
     folder.mkdir(parents=True, exist_ok=True)
-    made = folder / f"{base}-py3-none-any.whl"
+    made = folder / f"{base}-{tag}.whl"
     with zipfile.ZipFile(made, "w") as archive:
         for path, text in content.items():
             archive.writestr(zipfile.ZipInfo(path), text)

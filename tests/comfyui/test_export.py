@@ -64,7 +64,7 @@ def test_a_capsule_holds_what_the_install_is(tmp_path: Path) -> None:
     assert packs["bench-tint"].classes
     assert [model.name for model in capsule.lock.models] == ["bench-x2.safetensors"]
     assert [item.name for item in capsule.contract.inputs] == ["picture", "strength", "levels"]
-    assert {finding.code for finding in capsule.lock.findings} == {"model-without-source"}
+    assert {finding.code for finding in capsule.lock.findings} == {"local-origin", "model-without-source"}
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=bench_install(), capture_output=True, text=True, check=True)
     assert capsule.lock.comfyui.commit == head.stdout.strip()
 
@@ -92,7 +92,8 @@ def test_snapshot_from_inside_and_from_the_folder(live: RunningComfy, with_pack:
     assert status == 0
     assert inside["lock"].pop("observed") != booted["lock"].pop("observed")
     assert inside == booted
-    assert {path.name for path in (tmp_path / "lock").iterdir()} == {"capsule.toml", "pylock.toml"}
+    written = {path.name for path in (tmp_path / "lock").iterdir()}
+    assert written == {"capsule.toml", "pylock.toml", "comfyui.bundle", "packs"}
 
 
 def test_a_picture_made_by_comfyui_is_a_workflow(tmp_path: Path) -> None:

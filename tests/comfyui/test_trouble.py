@@ -6,17 +6,21 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import trees
-from bench import UPSCALE, bench_install, fresh_install
+from bench import UPSCALE, bench_install, fresh_install, make_own
+from bench.index import make_wheel
+from bench.python_env import install
 from comfy_capsule.packager.capsule import Capsule, read_capsule, write_capsule
 from comfy_capsule.packager.comfy import boot_object_info, find_install
 from comfy_capsule.packager.export import make_capsule
-from comfy_capsule.packager.materialise import ModelStore
+from comfy_capsule.packager.materialise import ModelStore, site_packages
 from comfy_capsule.packager.restore import restore
 
+MODEL = "sub dir/ünï.safetensors"
 BENCH_PACKS = ("bench-flip", "bench-palette", "bench-text", "bench-tint", "bench-v3")
 
 
@@ -38,14 +42,49 @@ def trouble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         trees.plain(root / "twin", folder)
     trees.plain(folder / "shared/custom_nodes/elsewhere", folder)
     (comfy / "extra_model_paths.yaml").write_text(
-        f"shared:\n  base_path: {folder}/shared\n  custom_nodes: custom_nodes\n"
+        f"shared:\n  base_path: {folder}/shared\n  custom_nodes: custom_nodes\n  upscale_models: upscale_models\n"
     )
     with (comfy / "execution.py").open("a") as file:
         file.write("\n# a local change\n")
     (comfy / "my_helper.py").write_text("# untracked\n")
     (comfy / "models/loras/untracked-in-models.txt").write_text("no part of ComfyUI")
+    _trouble_python(comfy, folder)
+    elsewhere = folder / "shared/upscale_models"
+    for name in (MODEL, "old.pth"):
+        (elsewhere / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(comfy / "models/upscale_models/bench-x2.safetensors", elsewhere / name)
+    (comfy / "input/sub").mkdir()
+    shutil.copyfile(comfy / "input/bench-picture.png", comfy / "input/sub/photo one.png")
     yield comfy
     shutil.rmtree(folder)
+
+
+def _trouble_python(comfy: Path, folder: Path) -> None:
+    """A distribution of every kind of trouble in its environment."""
+    site = site_packages(comfy / ".venv")
+    install("uv", comfy / ".venv", [make_wheel(folder, "trouble-local"), make_wheel(folder, "trouble-ghost")])
+    (folder / "editable/trouble_editable").mkdir(parents=True)
+    (folder / "editable/trouble_editable/__init__.py").write_text("")
+    (folder / "editable/pyproject.toml").write_text(
+        '[build-system]\nrequires = ["setuptools>=70"]\nbuild-backend = "setuptools.build_meta"\n'
+        '[project]\nname = "trouble-editable"\nversion = "1.0"\n'
+    )
+    install("uv", comfy / ".venv", ["-e", folder / "editable"])
+    (site / "trouble_ghost-1.0.dist-info/METADATA").unlink()
+    make_own(site / "idna/core.py")
+    with (site / "idna/core.py").open("a") as file:
+        file.write("# changed by hand\n")
+    (site / "trouble_stray.py").write_text("")
+
+
+def _graph() -> dict[str, Any]:
+    """The upscale workflow with a loader of a model elsewhere, of a pickle, and of an input in a subfolder."""
+    loaders = {
+        "90": ("UpscaleModelLoader", {"model_name": MODEL}),
+        "91": ("UpscaleModelLoader", {"model_name": "old.pth"}),
+        "92": ("LoadImage", {"image": "sub/photo one.png [input]"}),
+    }
+    return UPSCALE.api | {key: {"class_type": kind, "inputs": inputs} for key, (kind, inputs) in loaders.items()}
 
 
 EXPECTED = {
@@ -55,7 +94,19 @@ EXPECTED = {
     ("broken-link", "pack-broken-link"),
     ("linked", "no-origin"),
     ("linked", "pack-linked"),
+    ("elsewhere", "secret-file-left-out"),
+    ("hidden@1_0_0", "secret-file-left-out"),
+    ("idna", "dist-modified"),
+    ("off", "secret-file-left-out"),
+    ("old.pth", "model-without-source"),
+    ("old.pth", "pickle-model"),
+    ("site-packages", "stray-files"),
+    (MODEL, "model-without-source"),
+    ("trouble-editable", "local-distribution"),
+    ("trouble-ghost", "dist-broken"),
+    ("trouble-local", "local-distribution"),
     ("twin", "pack-twice"),
+    ("twin", "secret-file-left-out"),
     *((name, "local-origin") for name in BENCH_PACKS),
     *((make.__name__, code) for make, codes in trees.KINDS for code in codes),
 }
@@ -64,11 +115,11 @@ EXPECTED = {
 @pytest.fixture(scope="module")
 def capsule(trouble: Path, tmp_path_factory: pytest.TempPathFactory) -> Capsule:
     """Its upscale workflow, exported twice: both files must have the same bytes."""
-    install = find_install(trouble)
-    object_info = boot_object_info(install)
+    found = find_install(trouble)
+    object_info = boot_object_info(found)
     files = [tmp_path_factory.mktemp("capsules") / f"{number}.capsule.zip" for number in range(2)]
     for file in files:
-        write_capsule(make_capsule(install, UPSCALE.ui, UPSCALE.api, object_info, name="upscale"), file)
+        write_capsule(make_capsule(found, UPSCALE.ui, _graph(), object_info, name="upscale"), file)
     assert files[0].read_bytes() == files[1].read_bytes()
     return read_capsule(files[0])
 
@@ -83,8 +134,8 @@ def test_the_same_install_elsewhere_has_the_same_environment(capsule: Capsule, t
     moved = tmp_path / "moved/ComfyUI"
     moved.parent.mkdir()
     subprocess.run(["cp", "-a", "--reflink=auto", str(trouble), str(moved)], check=True)
-    install = find_install(moved)
-    again = make_capsule(install, UPSCALE.ui, UPSCALE.api, boot_object_info(install), name="upscale")
+    found = find_install(moved)
+    again = make_capsule(found, UPSCALE.ui, _graph(), boot_object_info(found), name="upscale")
     assert again.digests.environment == capsule.digests.environment
     shutil.rmtree(moved)
 

@@ -78,6 +78,9 @@ def test_what_was_changed_added_and_removed_comes_back(folder: Path, tmp_path: P
     assert {file.path: file.executable for file in tool.changed["alpha"]}["site-packages/alpha/new/tool.sh"]
     assert [file.path for file in tool.changed[NOBODY]] == ["site-packages/mine.pth"]
     assert not any("pyc" in name for name in said.files)
+    (site / "alpha/new/tool.sh").chmod(0o644)
+    assert locked(folder, cache).text != said.text, "a mode is part of what is there"
+    (site / "alpha/new/tool.sh").chmod(0o755)
     back = site_packages(restored(said, tmp_path / "back"))
     assert (back / "alpha/data.bin").read_bytes() == b"other\r\n\xff"
     assert (back / "alpha/more.py").read_text() == "two = 3\n"

@@ -38,7 +38,7 @@ def cache(tmp_path: Path) -> Cache:
 
 
 def source(tmp_path: Path, project: str, folder: str) -> Path:
-    root = tmp_path / "source"
+    root = tmp_path / "my source%20"
     (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "pyproject.toml").write_text(project)
     (root / folder / "__init__.py").write_text(CODE)

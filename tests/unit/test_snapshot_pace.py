@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import json
@@ -100,6 +101,22 @@ def test_the_live_snapshot_of_a_huge_model_counts_bytes_and_stops_within_half_a_
     while any(thread.name.startswith(("hash-", "together-")) for thread in threading.enumerate()):
         assert time.monotonic() < deadline, "a thread goes on"
         time.sleep(0.01)
+
+
+def test_comfyui_has_its_own_pace_back_afterwards(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "live_install", lambda: install)
+    monkeypatch.setattr(exporting, "live_object_info", lambda: LOADER)
+    before = (sys.getswitchinterval(), gc.get_threshold())
+    during: list[tuple[float, tuple[int, int, int]]] = []
+
+    def report(_: Progress) -> None:
+        during.append((sys.getswitchinterval(), gc.get_threshold()))
+
+    exporting.snapshot_live(report=report)
+    assert {turn < before[0] and full[2] > 10_000 for turn, full in during} == {True}
+    with pytest.raises(Cancelled):
+        exporting.snapshot_live(cancelled=lambda: True)
+    assert (sys.getswitchinterval(), gc.get_threshold()) == before
 
 
 def test_a_cancelled_snapshot_reads_no_further_packs(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -305,3 +306,15 @@ def test_what_is_needed_is_in_the_environment_digest_and_where_a_distribution_ke
     assert digest(soname="libGL.so.1") == digest(soname="libGL.so.1", package="libgl1", by="cv2")
     program = System(programs=(Program(name="git"),))
     assert environment_digest(lock.model_copy(update={"system": program}), "") != environment_digest(lock, "")
+
+
+def test_many_libraries_with_long_paths_and_large_sources_take_no_time(install: Install, site: Path) -> None:
+    path = ":".join(f"$ORIGIN/{number}" for number in range(500))
+    for number in range(40):
+        needed = [f"lib{other}.so" for other in range(200)]
+        write_shared(site / f"a/lib{number}.so", needed=[*needed, f"libodd{number}.so"], rpath=path)
+    (site / "a/__init__.py").write_text("x = 'lib0.so'\n" + "y = 'word'\n" * 200_000)
+    began = time.monotonic()
+    found = kinds(read(install))
+    assert time.monotonic() - began < 5
+    assert found["libodd0.so"] == "os"

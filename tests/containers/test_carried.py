@@ -1,0 +1,42 @@
+"""What a capsule carries of its Python environment is in the image, byte for byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench import Commit, build_pack
+from bench.engine import Engine
+from bench.index import make_wheel
+from bench.python_env import a_lock, as_install, install, venv
+from comfy_capsule.packager.cache import Cache
+from comfy_capsule.packager.capsule import Capsule, ComfyUI, tree_digest, tree_files
+from comfy_capsule.packager.contract import Contract
+from comfy_capsule.packager.image import Docker, build
+from comfy_capsule.packager.materialise import site_packages
+from comfy_capsule.packager.progress import silent
+from comfy_capsule.packager.snapshot import lock_python
+
+TAG = "comfy-capsule-test:carried"
+SAYS = "import alpha, stray; from importlib import metadata; print(alpha.said, stray.said, metadata.version('alpha'))"
+
+
+def test_a_local_wheel_and_changed_files_are_in_the_image(engine: Engine, base: str, tmp_path: Path) -> None:
+    made = venv(tmp_path / "v")
+    files = {"alpha/__init__.py": "said = 'as made'\n", "alpha/gone.py": "x = 1\n"}
+    install("uv", made, [make_wheel(tmp_path, "alpha", files=files)])
+    (site_packages(made) / "alpha/__init__.py").write_text("said = 'changed'\n")
+    (site_packages(made) / "alpha/gone.py").unlink()
+    (site_packages(made) / "stray.py").write_text("said = 'stray'\n")
+    said = lock_python(as_install(made), silent, cache=Cache(tmp_path / "cache.sqlite3"))
+    core = build_pack(tmp_path / "origins", "ComfyUI", Commit("core", {"main.py": "\n"}))
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/main.py").write_text("\n")
+    tree = tree_digest(tmp_path / "tree", tree_files(tmp_path / "tree"))
+    comfyui = ComfyUI(version="0.30.0", kind="git", origin=core.url, commit=core.commits[-1], tree=tree)
+    lock = a_lock().model_copy(update={"comfyui": comfyui})
+    capsule = Capsule(lock, said.text, {}, {}, Contract(name="w"), {}, said.files)
+    build(capsule, TAG, engine=Docker(engine.environment), base=base, report=silent, prove=False)
+    run = ("run", "--rm", "--entrypoint", "/opt/venv/bin/python", TAG)
+    assert engine.docker(*run, "-c", SAYS).strip() == "changed stray 1.0"
+    notes = "from pathlib import Path; print(list(Path('/opt/venv').rglob('uv_cache.json')))"
+    assert engine.docker(*run, "-c", notes).strip() == "[]"
