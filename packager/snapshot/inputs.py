@@ -45,6 +45,8 @@ def read_inputs(install: Install, graph: ApiGraph, object_info: Mapping[str, Any
     for done, (name, sure) in enumerate(sorted(wanted.items())):
         for inner, path in _files(root, name):
             report(Progress(phase="inputs", item=printable(inner), done=done, total=len(wanted)))
+            if f"inputs/{inner}" in carried:
+                continue  # by its folder's name, and by its own
             reason = _reason(root, inner, path)
             if reason is None and path is not None:
                 data = path.read_bytes()

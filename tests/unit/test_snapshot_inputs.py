@@ -66,6 +66,7 @@ def names(read: Inputs) -> list[str]:
         ("PackText", {"file": "notes.txt", "mode": "a"}, ["notes.txt"]),
         ("PackText", {"file": "gone.txt", "mode": "b"}, []),
         ("PackFolder", {"folder": "set"}, ["set/1.png", "set/deep/2.png"]),
+        ("PackFolder", {"folder": "set", "cover": "set/1.png"}, ["set/1.png", "set/deep/2.png"]),
         ("PackPath", {"path": "clip.mp4"}, ["clip.mp4"]),
         ("PackPath", {"path": "input/clip.mp4"}, ["clip.mp4"]),
         ("PackPath", {"path": "../ComfyUI/secret.txt"}, []),
