@@ -32,7 +32,7 @@ def snapshot(
     workflow: Path | None,
     api: Path | None,
     packs: Packs,
-    look_up: bool,
+    look_up: bool = False,
     out: Path | None,
     report: Report,
 ) -> Snapshot:
@@ -81,7 +81,7 @@ def export(
     name: str | None,
     message: str,
     strict: bool,
-    look_up: bool,
+    look_up: bool = False,
     python: Path | None,
     report: Report,
 ) -> Capsule:
