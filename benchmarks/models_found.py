@@ -21,8 +21,8 @@ sys.path[:0] = [str(Path(__file__).parent.parent / "tests")]
 from bench import bench_install  # noqa: E402
 from bench.templates import Templates, declared_models, lay_out, templates  # noqa: E402
 from comfy_capsule.packager.comfy import find_install  # noqa: E402
-from comfy_capsule.packager.snapshot.model_folders import ModelFolder, looks_like_model, model_folders  # noqa: E402
-from comfy_capsule.packager.snapshot.models import find_models  # noqa: E402
+from comfy_capsule.packager.snapshot.models.folders import ModelFolder, looks_like_model, model_folders  # noqa: E402
+from comfy_capsule.packager.snapshot.models.models import find_models  # noqa: E402
 from model_cases import CASES, graph_of, install_of  # noqa: E402
 
 GOAL = 0.99

@@ -1,11 +1,11 @@
 """The snapshot: what the environment is, read from a ComfyUI install on disk."""
 
 from .folder import write_lock
-from .libraries import packages_of_python
-from .machine import missing_here
-from .model_choices import model_choices
-from .python import PythonLock, lock_python
+from .models.choices import model_choices
+from .python.lock import PythonLock, lock_python
 from .snapshot import Snapshot, snapshot_install
+from .system.libraries import packages_of_python
+from .system.machine import missing_here
 
 __all__ = [
     "PythonLock",

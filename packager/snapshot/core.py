@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from ..capsule import NOT_CORE, Finding, Platform
 from ..comfy import Install
-from .tree import ReadTree, read_tree
+from .trees.tree import ReadTree, read_tree
 
 _TORCH_VERSION = re.compile(r"^__version__ = ['\"]([^'\"]+)['\"]", re.MULTILINE)
 

@@ -13,7 +13,7 @@ from ..errors import BadInput
 from ..hashing import printable
 from ..progress import Progress, Report, silent
 from ..workflow import input_files, mentions, produced_files
-from .model_folders import composed, is_relative, listed_in, looks_like_model, slashed
+from .models.folders import composed, is_relative, listed_in, looks_like_model, slashed
 
 _LARGEST = (1 << 31) - 1  # bytes; a capsule's entry may not be larger
 _MOST = 0.5  # of a list's options lie in the input folder: then it is a listing of that

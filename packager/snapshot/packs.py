@@ -17,8 +17,8 @@ from ..capsule import Finding, Pack, is_checkout, safe_name
 from ..comfy import Install
 from ..errors import BadInput
 from ..progress import Progress, Report
-from .pack_cache import known_tree
-from .tree import ReadTree, read_file
+from .trees.pack_cache import known_tree
+from .trees.tree import ReadTree, read_file
 
 _NO_PACKS = frozenset({"__pycache__", ".disabled", ".git", "example_node.py.example", "websocket_image_save.py"})
 _OFF = ".disabled"  # the end of a disabled pack's name, and the folder that ComfyUI-Manager puts disabled ones into

@@ -18,12 +18,12 @@ from ..together import Together
 from ..workflow import used_classes
 from .core import read_core, read_platform
 from .inputs import Inputs, read_inputs
-from .models import Models, read_models
+from .models.models import Models, read_models
 from .observed import observe
 from .packs import read_packs
-from .python import lock_python
-from .system import SystemRead, read_system
-from .tree import ReadTree
+from .python.lock import lock_python
+from .system.system import SystemRead, read_system
+from .trees.tree import ReadTree
 
 
 class Snapshot(BaseModel):

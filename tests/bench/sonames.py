@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from comfy_capsule.packager.snapshot.sonames import tables
+from comfy_capsule.packager.snapshot.system.sonames import tables
 
 from .debian_index import holders
 
-FILE = Path(__file__).parents[2] / "packager" / "snapshot" / "sonames.toml"
+FILE = Path(__file__).parents[2] / "packager" / "snapshot" / "system" / "sonames.toml"
 _SECTION = r"(^\[{}\]\n)(?:^\".*\n)*"
 
 

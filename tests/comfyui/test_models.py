@@ -14,7 +14,7 @@ from comfy_capsule.packager.materialise import ModelStore, place_models
 from comfy_capsule.packager.progress import silent
 from comfy_capsule.packager.restore.compare import model_rows
 from comfy_capsule.packager.snapshot.inputs import read_inputs
-from comfy_capsule.packager.snapshot.models import read_models
+from comfy_capsule.packager.snapshot.models.models import read_models
 
 # As the packs for GGUF, for face detectors, for language models and for lists of LoRAs do it.
 PACK = """

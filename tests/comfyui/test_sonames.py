@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.sonames import derived
-from comfy_capsule.packager.snapshot.sonames import tables
+from comfy_capsule.packager.snapshot.system.sonames import tables
 
 
 def test_every_library_and_program_is_in_the_package_that_the_index_says() -> None:

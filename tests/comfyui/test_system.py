@@ -12,11 +12,11 @@ from comfy_capsule.packager.capsule import System
 from comfy_capsule.packager.comfy import Install, find_install
 from comfy_capsule.packager.command import run
 from comfy_capsule.packager.progress import silent
-from comfy_capsule.packager.snapshot.elf import read_elf
-from comfy_capsule.packager.snapshot.libraries import read_needs, shared_objects
-from comfy_capsule.packager.snapshot.python import read_distributions
-from comfy_capsule.packager.snapshot.sonames import tables
-from comfy_capsule.packager.snapshot.system import read_system
+from comfy_capsule.packager.snapshot.python.lock import read_distributions
+from comfy_capsule.packager.snapshot.system.elf import read_elf
+from comfy_capsule.packager.snapshot.system.libraries import read_needs, shared_objects
+from comfy_capsule.packager.snapshot.system.sonames import tables
+from comfy_capsule.packager.snapshot.system.system import read_system
 from comfy_capsule.packager.uv import find_uv
 
 # Native code of every kind there is in ComfyUI's environment: bundled libraries, ctypes, Rust, CUDA, media.

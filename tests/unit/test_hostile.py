@@ -21,8 +21,8 @@ from comfy_capsule.packager.materialise import place
 from comfy_capsule.packager.materialise.sources import refuse_sources
 from comfy_capsule.packager.remote import snapshot_remote
 from comfy_capsule.packager.restore.apply import write_start_script
-from comfy_capsule.packager.snapshot.checkout import read_checkout
-from comfy_capsule.packager.snapshot.model_origins import declared_sources
+from comfy_capsule.packager.snapshot.models.origins import declared_sources
+from comfy_capsule.packager.snapshot.trees.checkout import read_checkout
 from comfy_capsule.packager.workflow import read_workflow_file
 
 PYLOCK = 'lock-version = "1.0"\ncreated-by = "t"\npackages = []\n'

@@ -181,7 +181,7 @@ def test_links_sockets_and_secrets_are_named_and_not_carried(folder: Path, tmp_p
 def test_a_changed_file_too_large_to_carry_is_said_before_anything_is_made(
     folder: Path, tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("comfy_capsule.packager.snapshot.dist_changes._MOST_FILE", 10)
+    monkeypatch.setattr("comfy_capsule.packager.snapshot.python.changes._MOST_FILE", 10)
     (site_packages(folder) / "alpha/more.py").write_text("two = 'a long text'\n")
     (site_packages(folder) / "alpha/weights.bin").write_bytes(bytes(100))
     said = locked(folder, cache)
@@ -195,7 +195,7 @@ def test_a_changed_file_too_large_to_carry_is_said_before_anything_is_made(
 
 def test_an_unchanged_folder_is_not_read_again(folder: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     first = locked(folder, cache)
-    monkeypatch.setattr("comfy_capsule.packager.snapshot.site.inspect_site", None)
+    monkeypatch.setattr("comfy_capsule.packager.snapshot.python.site.inspect_site", None)
     assert locked(folder, cache) == first
     share = folder / "bin/activate"
     os.utime(share)

@@ -15,7 +15,7 @@ from comfy_capsule.packager.capsule import sha256_file
 from comfy_capsule.packager.materialise import read_pylock
 from comfy_capsule.packager.progress import silent
 from comfy_capsule.packager.snapshot import lock_python
-from comfy_capsule.packager.snapshot.retarget import Retargeted, retarget
+from comfy_capsule.packager.snapshot.python.retarget import Retargeted, retarget
 
 LINUX = "cp311-cp311-manylinux_2_17_x86_64"
 WINDOWS = "cp311-cp311-win_amd64"

@@ -14,8 +14,8 @@ from comfy_capsule.packager.capsule import environment_digest, lock_toml, tree_d
 from comfy_capsule.packager.comfy import Install
 from comfy_capsule.packager.progress import silent
 from comfy_capsule.packager.snapshot import snapshot_install
-from comfy_capsule.packager.snapshot.checkout import read_checkout
 from comfy_capsule.packager.snapshot.packs import read_packs
+from comfy_capsule.packager.snapshot.trees.checkout import read_checkout
 
 ROOT = Path(__file__).parents[2]
 
@@ -147,7 +147,7 @@ def test_same_install_gives_the_same_lock_wherever_it_stands(install: Install, t
 
 
 def test_every_finding_is_documented() -> None:
-    files = [*(ROOT / "packager/snapshot").glob("*.py"), ROOT / "packager/export.py", ROOT / "packager/hiding.py"]
+    files = [*(ROOT / "packager/snapshot").rglob("*.py"), ROOT / "packager/export.py", ROOT / "packager/hiding.py"]
     source = "".join(path.read_text() for path in files)
     said = r'(?:code=|_finding\(|Absent\(|_carry\(locked, item, )"([a-z-]+)"'
     codes = set(re.findall(said, source)) | {"git-unreadable", "file-changing"}

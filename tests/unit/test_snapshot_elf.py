@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from bench.elf import shared_object, write_shared
-from comfy_capsule.packager.snapshot.elf import read_elf
+from comfy_capsule.packager.snapshot.system.elf import read_elf
 
 WHOLE = shared_object(needed=["libGL.so.1", "libc.so.6"], soname="libx.so.1", runpath="$ORIGIN/a:/b", rpath="/c")
 

@@ -15,8 +15,8 @@ from comfy_capsule.packager.capsule import ApiGraph, Model
 from comfy_capsule.packager.comfy import Install
 from comfy_capsule.packager.progress import silent
 from comfy_capsule.packager.snapshot import model_choices
-from comfy_capsule.packager.snapshot.model_folders import ModelFolder, Trees, model_folders
-from comfy_capsule.packager.snapshot.models import Models, find_models, read_models
+from comfy_capsule.packager.snapshot.models.folders import ModelFolder, Trees, model_folders
+from comfy_capsule.packager.snapshot.models.models import Models, find_models, read_models
 from model_cases import CASES, Case, Json, graph_of, install_of
 
 

@@ -17,9 +17,9 @@ from comfy_capsule.packager.cache import Cache
 from comfy_capsule.packager.capsule import Model, ModelOrigin
 from comfy_capsule.packager.comfy import Install
 from comfy_capsule.packager.progress import silent
-from comfy_capsule.packager.snapshot.addresses import clean_address
-from comfy_capsule.packager.snapshot.look_up import LookUp
-from comfy_capsule.packager.snapshot.models import Models, read_models
+from comfy_capsule.packager.snapshot.models.addresses import clean_address
+from comfy_capsule.packager.snapshot.models.look_up import LookUp
+from comfy_capsule.packager.snapshot.models.models import Models, read_models
 from model_cases import install_of
 
 BYTES = b"weights"
@@ -313,7 +313,7 @@ def test_look_ups_are_few_and_say_when_they_fail(install: Install, cache: Cache,
 def test_without_the_flag_nobody_is_asked(
     install: Install, cache: Cache, services: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("comfy_capsule.packager.snapshot.models.LookUp", lambda *_: pytest.fail("asked"))
+    monkeypatch.setattr("comfy_capsule.packager.snapshot.models.models.LookUp", lambda *_: pytest.fail("asked"))
     read(install, cache, {"url": f"{services}/o/r/resolve/main/style.safetensors"})
     assert Services.asked == []
 

@@ -25,8 +25,8 @@ from comfy_capsule.packager.materialise import ModelStore
 from comfy_capsule.packager.progress import Progress, silent
 from comfy_capsule.packager.restore.compare import model_rows
 from comfy_capsule.packager.snapshot import packs, snapshot_install
-from comfy_capsule.packager.snapshot.models import read_models
-from comfy_capsule.packager.snapshot.tree import ReadTree
+from comfy_capsule.packager.snapshot.models.models import read_models
+from comfy_capsule.packager.snapshot.trees.tree import ReadTree
 
 LOADER = {"Loader": {"input": {"required": {"name": [["a.safetensors", "b.safetensors"], {}]}}}}
 

@@ -84,7 +84,7 @@ def test_registry_packs_have_their_id_and_version(nodes: Path) -> None:
 
 
 def test_more_than_a_capsule_carries_is_a_finding(nodes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("comfy_capsule.packager.snapshot.tree._MOST_CARRIED", 1000)
+    monkeypatch.setattr("comfy_capsule.packager.snapshot.trees.tree._MOST_CARRIED", 1000)
     plain(nodes / "plain", nodes)
     (nodes / "plain/weights.bin").write_bytes(bytes(2000))
     checkout(nodes / "cloned", {"a.py": "x"})
@@ -188,11 +188,11 @@ def test_unchanged_packs_are_known_and_changed_ones_are_read_again(
     cache = Cache(nodes.parent / "c.sqlite3")
     first = read_packs(install_of(nodes), None, frozenset(), silent, cache)
     assert not cache.all("pack-2")  # a file changed just now, and may again
-    monkeypatch.setattr("comfy_capsule.packager.snapshot.pack_cache._FRESH", -1)
+    monkeypatch.setattr("comfy_capsule.packager.snapshot.trees.pack_cache._FRESH", -1)
     assert read_packs(install_of(nodes), None, frozenset(), silent, cache) == first
     assert len(cache.all("pack-2")) == 1
     with monkeypatch.context() as patched:
-        patched.setattr("comfy_capsule.packager.snapshot.pack_cache.read_tree", None)
+        patched.setattr("comfy_capsule.packager.snapshot.trees.pack_cache.read_tree", None)
         assert read_packs(install_of(nodes), None, frozenset(), silent, cache) == first
     stat = (pack / "a.py").stat()
     (pack / "a.py").write_text("2\n")
@@ -200,7 +200,7 @@ def test_unchanged_packs_are_known_and_changed_ones_are_read_again(
     again = read_packs(install_of(nodes), None, frozenset(), silent, cache)
     assert again.packs[0].patch
     with monkeypatch.context() as patched:
-        patched.setattr("comfy_capsule.packager.snapshot.pack_cache.read_tree", None)
+        patched.setattr("comfy_capsule.packager.snapshot.trees.pack_cache.read_tree", None)
         assert read_packs(install_of(nodes), None, frozenset(), silent, cache) == again
     git(pack, "checkout", "-q", "a.py")
     git(pack, "remote", "set-url", "origin", "https://example.com/moved.git")

@@ -17,7 +17,7 @@ from comfy_capsule.packager.capsule import sha256_file
 from comfy_capsule.packager.materialise import read_pylock, site_packages
 from comfy_capsule.packager.progress import silent
 from comfy_capsule.packager.snapshot import PythonLock, lock_python
-from comfy_capsule.packager.snapshot.pylocktext import pylock_text
+from comfy_capsule.packager.snapshot.python.text import pylock_text
 
 NOWHERE = "http://127.0.0.1:9/simple"
 
@@ -121,7 +121,7 @@ def test_a_rebuilt_wheel_is_not_taken_for_the_installed_one(
     index.asked.clear()
     assert locked(folder, cache) == said
     assert index.asked == []
-    monkeypatch.setattr("comfy_capsule.packager.snapshot.wheels._ASK_AGAIN", 0)
+    monkeypatch.setattr("comfy_capsule.packager.snapshot.python.wheels._ASK_AGAIN", 0)
     assert locked(folder, cache) == said
     assert index.asked, "what an index did not have may be there by now"
     index.folder.joinpath(mine.name).write_bytes(mine.read_bytes())
@@ -137,7 +137,7 @@ def test_without_parts_of_files_the_small_ones_are_read_whole_and_the_rest_is_sa
     install("uv", folder, ["alpha==1.0"])
     index.ranges = False
     assert locked(folder, Cache(tmp_path / "one.sqlite3")).findings == ()
-    monkeypatch.setattr("comfy_capsule.packager.snapshot.wheelzip._MOST_FETCHED", 10)
+    monkeypatch.setattr("comfy_capsule.packager.snapshot.python.wheelzip._MOST_FETCHED", 10)
     said = locked(folder, cache)
     assert codes(said) == {("wheel-not-proved", "alpha", False)}
     assert (packages(said)["alpha"].wheels or ())[0].hashes

@@ -26,10 +26,10 @@ from comfy_capsule.packager.capsule import (
 )
 from comfy_capsule.packager.comfy import Install
 from comfy_capsule.packager.progress import silent
-from comfy_capsule.packager.snapshot import machine
-from comfy_capsule.packager.snapshot.programs import programs_in
-from comfy_capsule.packager.snapshot.sonames import package_in, tables
-from comfy_capsule.packager.snapshot.system import read_system
+from comfy_capsule.packager.snapshot.system import machine
+from comfy_capsule.packager.snapshot.system.programs import programs_in
+from comfy_capsule.packager.snapshot.system.sonames import package_in, tables
+from comfy_capsule.packager.snapshot.system.system import read_system
 
 
 @pytest.fixture

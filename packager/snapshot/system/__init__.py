@@ -1,0 +1,1 @@
+"""What the environment needs of the operating system: shared libraries and programs."""

@@ -1,0 +1,139 @@
+"""A git checkout as it is: origin, commit, what lies over the commit, and the checkouts inside it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ...capsule import Checkout, Submodule, checkout_files, git
+from ...command import without_credentials
+from ...errors import CapsuleError
+from .bundle import bundle_of, is_on_a_remote
+from .changes import Changes, read_changes
+
+# ``host:path`` of scp, or a scheme that names a host; anything else is a path of this machine.
+_OF_A_HOST = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://|[^/\\:]{2,}:(?!//)", re.IGNORECASE)
+
+
+class ReadCheckout(BaseModel):
+    """What one checkout is.
+
+    Attributes:
+        bundle: the commit itself, when no remote that others reach is known to have it.
+        nested: the checkouts inside it, by their path.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    origin: str
+    commit: str
+    line_ends: Literal["", "crlf", "attributes"]
+    changes: Changes
+    bundle: bytes
+    nested: dict[str, ReadCheckout]
+
+    def entries(self, name: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """The fields of a `Source` that this checkout gives, and the carried bytes by entry name.
+
+        Args:
+            name: what the entries' names begin with, e.g. ``packs/ComfyUI-GGUF``.
+        """
+        checkout, files = self._checkout(name)
+        inner = []
+        for path, nested in self._all_nested():
+            said, carried = nested._checkout(f"{name}/{path}")
+            inner.append(Submodule(path=path, **said.model_dump()))
+            files |= carried
+        return {"kind": "git", **checkout.model_dump(), "submodules": tuple(inner)}, files
+
+    def all(self) -> list[tuple[str, ReadCheckout]]:
+        """This checkout under the path ``""``, and all inside it, outer ones first."""
+        return [("", self), *self._all_nested()]
+
+    def _all_nested(self) -> list[tuple[str, ReadCheckout]]:
+        found = []
+        for path, nested in sorted(self.nested.items()):
+            found += [(str(PurePosixPath(path, inner)), checkout) for inner, checkout in nested.all()]
+        return found
+
+    def _checkout(self, name: str) -> tuple[Checkout, dict[str, bytes]]:
+        carried = {f"{name}.patch": self.changes.patch, f"{name}.bundle": self.bundle}
+        files = {entry: data for entry, data in carried.items() if data}
+        patch, bundle = (entry if entry in files else "" for entry in carried)
+        return Checkout(
+            origin=self.origin, commit=self.commit, line_ends=self.line_ends, patch=patch, bundle=bundle
+        ), files
+
+
+def read_checkout(folder: Path, without: Collection[str] = ()) -> ReadCheckout:
+    """Read the checkout at `folder`; nothing in it is changed, nothing of it runs, its own git settings do not hold.
+
+    Args:
+        without: names at the top that are other things than this tree.
+
+    Raises:
+        CapsuleError: ``git-unreadable`` when git cannot say what it is (corrupt, no commit, objects not fetched).
+    """
+    try:
+        commit = git(folder, "rev-parse", "--verify", "HEAD^{commit}").decode().strip()
+        settings = _settings(folder)
+        origin, line_ends = _origin(settings), _line_ends(settings)
+        files = checkout_files(folder, without)
+        kept = _is_of_a_host(origin) and is_on_a_remote(folder, commit)
+        return ReadCheckout(
+            origin=origin,
+            commit=commit,
+            line_ends=line_ends,
+            changes=read_changes(folder, files, commit, line_ends),
+            bundle=b"" if kept else bundle_of(folder, commit),
+            nested={path: read_checkout(folder / path) for path in files.nested},
+        )
+    except CapsuleError as error:
+        if error.code in ("no-program", "git-unreadable"):
+            raise
+        message = f"git cannot read {folder.name}: {error.message.splitlines()[-1]}"
+        raise CapsuleError("git-unreadable", message, "Repair the checkout.") from error
+
+
+def is_local(origin: str) -> bool:
+    """Whether `origin` is a folder of this machine (a path, or ``file:``), which others cannot fetch from."""
+    return bool(origin) and not _is_of_a_host(origin)
+
+
+def _is_of_a_host(origin: str) -> bool:
+    return bool(_OF_A_HOST.match(origin))
+
+
+def _settings(folder: Path) -> dict[str, str]:
+    """git's own and the user's settings for this checkout; the last one counts."""
+    listed = git(folder, "config", "--list", "--null").decode("utf-8", "replace")
+    entries = (entry.partition("\n") for entry in listed.split("\0") if entry)
+    return {key: value for key, _, value in entries}
+
+
+def _origin(settings: Mapping[str, str]) -> str:
+    """The URL as it is written down: `git remote get-url` would put in what the user's ``insteadOf`` says."""
+    remotes = {key[len("remote.") : -len(".url")]: url for key, url in settings.items() if _is_remote(key)}
+    upstream = next((value for key, value in settings.items() if re.fullmatch(r"branch\..*\.remote", key)), "")
+    for name in ("origin", upstream, *sorted(remotes)):
+        if name in remotes:
+            return without_credentials(remotes[name])
+    return ""
+
+
+def _is_remote(key: str) -> bool:
+    return key.startswith("remote.") and key.endswith(".url")
+
+
+def _line_ends(settings: Mapping[str, str]) -> Literal["", "crlf", "attributes"]:
+    """After git's documentation of ``core.autocrlf`` and ``core.eol``."""
+    if settings.get("core.autocrlf", "").lower() in ("true", "yes", "on", "1"):
+        return "crlf"
+    eol = settings.get("core.eol", "native").lower()
+    native = eol == "native" and os.linesep == "\r\n" and settings.get("core.autocrlf", "").lower() != "input"
+    return "attributes" if eol == "crlf" or native else ""

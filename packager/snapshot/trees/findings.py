@@ -1,0 +1,116 @@
+"""What is to be said of a source tree: what it carries, and what stands against giving it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ...capsule import Finding
+from .checkout import ReadCheckout, is_local
+
+
+def checkout_findings(subject: str, read: ReadCheckout) -> list[Finding]:
+    """Of a checkout and all inside it: none blocks, for what no origin gives back is carried."""
+    found = [finding for path, inner in read.all() for finding in _origin_findings(subject, path, inner)]
+    changed = [_joined(path, name) for path, inner in read.all() for name in inner.changes.names]
+    if changed:
+        found.append(
+            Finding(
+                code="local-changes",
+                subject=subject,
+                message=f"{subject} has local changes and untracked files, which are carried: {some(changed)}.",
+                cure="Look through them for what is nobody else's business, or commit them.",
+            )
+        )
+    secret = [_joined(path, name) for path, inner in read.all() for name in inner.changes.secret]
+    if secret:
+        found.append(secrets_left_out(subject, secret))
+    pointers = [_joined(path, name) for path, inner in read.all() for name in inner.changes.pointers]
+    if pointers:
+        found.append(
+            Finding(
+                code="lfs-pointer",
+                subject=subject,
+                message=f"The content of LFS files of {subject} was never fetched: {some(pointers)}.",
+                cure="Run `git lfs pull` in it, if it needs them.",
+            )
+        )
+    contents = [_joined(path, name) for path, inner in read.all() for name in inner.changes.contents]
+    if contents:
+        found.append(
+            Finding(
+                code="lfs-carried",
+                subject=subject,
+                message=f"The content of LFS files of {subject} is carried with its local changes: {some(contents)}.",
+                cure="Nothing needs to be done; the capsule is larger for it.",
+            )
+        )
+    return found
+
+
+def _origin_findings(subject: str, path: str, read: ReadCheckout) -> Iterator[Finding]:
+    what = f"The repository {path} in {subject}" if path else subject
+    if not read.bundle:
+        return
+    if not read.origin:
+        yield Finding(
+            code="no-origin",
+            subject=subject,
+            message=f"{what} has no remote; its commit is carried.",
+            cure="Push it to a remote.",
+        )
+    elif is_local(read.origin):
+        yield Finding(
+            code="local-origin",
+            subject=subject,
+            message=f"{what} comes from a folder of this machine, {read.origin}; its commit is carried.",
+            cure="Push it to a remote that others reach.",
+        )
+    else:
+        yield Finding(
+            code="commit-not-pushed",
+            subject=subject,
+            message=f"{what} is at commit {read.commit[:12]}, which {read.origin} was not seen to have; it is carried.",
+            cure="Push the commit.",
+        )
+
+
+def secrets_left_out(subject: str, names: Sequence[str]) -> Finding:
+    """Files that hold secrets: they stay on this machine."""
+    return Finding(
+        code="secret-file-left-out",
+        subject=subject,
+        message=f"Files of {subject} that hold secrets are not carried: {some(names)}.",
+        cure="Put them there again where the capsule is restored, if the pack needs them.",
+    )
+
+
+def unreadable(subject: str, reason: str) -> Finding:
+    """A tree some of whose files could not be read: it is not carried."""
+    return Finding(
+        code="tree-unreadable",
+        subject=subject,
+        message=f"The files of {subject} cannot be read: {reason}.",
+        cure="Give this user the right to read them, or repair the disk, and take the snapshot again.",
+        blocks=True,
+    )
+
+
+def too_large(subject: str, size: int) -> Finding:
+    """A tree whose own files are more than a capsule carries."""
+    return Finding(
+        code="too-large-to-carry",
+        subject=subject,
+        message=f"{subject} has {size / 2**20:,.0f} MiB of files that no origin gives back; they are not carried.",
+        cure="Move model files into ComfyUI's models folder, or push the rest to a git remote.",
+        blocks=True,
+    )
+
+
+def some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are; what is no text in a name is shown as ``\\udc..``."""
+    shown = ", ".join(name.encode("utf-8", "backslashreplace").decode() for name in names[:5])
+    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}/{name}" if path else name

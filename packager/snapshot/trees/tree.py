@@ -1,0 +1,120 @@
+"""One source tree as the lock has it, whatever kind it is, with the bytes that must be carried."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from ...capsule import (
+    Finding,
+    checkout_files,
+    is_checkout,
+    plain_files,
+    sha256_bytes,
+    tree_digest,
+    tree_files,
+    write_tar,
+)
+from ...errors import CapsuleError
+from .checkout import read_checkout
+from .findings import checkout_findings, secrets_left_out, too_large, unreadable
+
+# Carried bytes are held in memory, and a patch several times over.
+_MOST_CARRIED = 512 << 20
+
+
+class ReadTree(BaseModel):
+    """`source` holds the fields of a `Source`; `files` the carried bytes by entry name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: dict[str, Any]
+    findings: tuple[Finding, ...]
+    files: dict[str, bytes]
+
+
+def read_tree(folder: Path, subject: str, entry: str, without: Collection[str] = ()) -> ReadTree:
+    """Read the folder `folder`: a git checkout, or plain files.
+
+    Args:
+        subject: what findings call it.
+        entry: what the names of the carried entries begin with, e.g. ``packs/ComfyUI-GGUF``.
+        without: names at the top that are other things than this tree.
+    """
+    findings: list[Finding] = []
+    try:
+        if is_checkout(folder):
+            try:
+                return _of_checkout(folder, subject, entry, without)
+            except CapsuleError as error:
+                if error.code != "git-unreadable":
+                    raise
+                findings.append(_not_as_checkout(subject, error))
+        return _of_files(folder, subject, entry, without, findings)
+    except OSError as error:
+        findings.append(unreadable(subject, f"{error.strerror}: {error.filename}"))
+        return ReadTree(source={"kind": "folder"}, findings=tuple(findings), files={})
+
+
+def read_file(path: Path, subject: str, entry: str) -> ReadTree:
+    """Read a pack that is the single file `path`."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        found = unreadable(subject, f"{error.strerror}: {error.filename}")
+        return ReadTree(source={"kind": "file"}, findings=(found,), files={})
+    source = {"kind": "file", "tree": sha256_bytes(data), "carried": entry}
+    return ReadTree(source=source, findings=(), files={entry: data})
+
+
+def _of_checkout(folder: Path, subject: str, entry: str, without: Collection[str]) -> ReadTree:
+    size = _local_bytes(folder, without)
+    if size > _MOST_CARRIED:
+        return ReadTree(source={"kind": "git"}, findings=(too_large(subject, size),), files={})
+    read = read_checkout(folder, without)
+    source, files = read.entries(entry)
+    source["tree"] = tree_digest(folder, tree_files(folder, without))
+    return ReadTree(source=source, findings=tuple(checkout_findings(subject, read)), files=files)
+
+
+def _local_bytes(folder: Path, without: Collection[str]) -> int:
+    try:
+        found = checkout_files(folder, without)
+    except CapsuleError as error:
+        raise CapsuleError("git-unreadable", error.message.splitlines()[-1], error.cure) from error
+    return _size(folder, found.local) + sum(_local_bytes(folder / nested, ()) for nested in found.nested)
+
+
+def _of_files(folder: Path, subject: str, entry: str, without: Collection[str], findings: list[Finding]) -> ReadTree:
+    names, secret = plain_files(folder, without)
+    if secret:
+        findings.append(secrets_left_out(subject, secret))
+    source: dict[str, Any] = {"kind": "folder", "tree": tree_digest(folder, names)}
+    size = _size(folder, names)
+    if size > _MOST_CARRIED:
+        return ReadTree(source=source, findings=(*findings, too_large(subject, size)), files={})
+    carried = f"{entry}.tar"
+    return ReadTree(
+        source={**source, "carried": carried}, findings=tuple(findings), files={carried: write_tar(folder, names)}
+    )
+
+
+def _size(folder: Path, names: Collection[str]) -> int:
+    total = 0
+    for name in names:
+        path = folder / name
+        if path.is_file() and not path.is_symlink():
+            total += path.stat().st_size
+    return total
+
+
+def _not_as_checkout(subject: str, error: CapsuleError) -> Finding:
+    return Finding(
+        code="git-unreadable",
+        subject=subject,
+        message=f"{error.message} {subject} is carried as a plain folder.",
+        cure="Repair the checkout.",
+    )
