@@ -18,7 +18,7 @@ from .contract import Contract, build_contract, build_with_notes, choice_key
 from .errors import BadInput, Cancelled
 from .hiding import graphs_without_secrets, without_secrets
 from .progress import Progress, Report, silent
-from .snapshot import Snapshot, model_choices, snapshot_install
+from .snapshot import Snapshot, model_choices, snapshot_apart, snapshot_install
 from .workflow import check_api_graph, frozen_signatures, missing_classes, used_classes
 
 _TURN = 0.0002  # seconds
@@ -63,6 +63,7 @@ def make_capsule(
     message: str = "",
     frontend_version: str = "",
     look_up: bool = False,
+    take: Callable[..., Snapshot] = snapshot_install,
     report: Report = silent,
 ) -> Capsule:
     """Seal `workflow` with the environment of `install`.
@@ -72,6 +73,7 @@ def make_capsule(
         object_info: the node definitions of this install, as its running ComfyUI gives them.
         frontend_version: of the front-end that made `api`; else what the workflow says of itself.
         look_up: whether Hugging Face and Civitai may be asked which addresses have the models' bytes.
+        take: how the snapshot is taken, `snapshot_install` or `snapshot_apart`.
 
     Raises:
         BadInput: a graph that cannot run here, or marks that make no contract.
@@ -82,7 +84,7 @@ def make_capsule(
     missing_classes(api, object_info)
     notes = _notes(name, workflow, api, object_info)  # refuses bad marks before the slow part
     report(Progress(phase="contract", done=1, total=1))
-    snapshot = snapshot_install(
+    snapshot = take(
         install,
         name=name,
         message=message,
@@ -156,6 +158,7 @@ def export_live(
             message=message,
             frontend_version=frontend_version,
             look_up=look_up,
+            take=snapshot_apart,
             report=watched,
         )
         path = install.user_dir / "capsules" / f"{capsule.name}-{capsule.digests.id}{SUFFIX}"
@@ -180,9 +183,7 @@ def snapshot_live(
     watched = _watched(report, cancelled)
     with _kindly():
         info = live_object_info()
-        return snapshot_install(
-            live_install(), graph=api, ui=workflow, object_info=info, look_up=look_up, report=watched
-        )
+        return snapshot_apart(live_install(), graph=api, ui=workflow, object_info=info, look_up=look_up, report=watched)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The snapshot: what the environment is, read from a ComfyUI install on disk."""
 
+from .apart import snapshot_apart
 from .folder import write_lock
 from .models.choices import model_choices
 from .python.lock import PythonLock, lock_python
@@ -14,6 +15,7 @@ __all__ = [
     "missing_here",
     "model_choices",
     "packages_of_python",
+    "snapshot_apart",
     "snapshot_install",
     "write_lock",
 ]

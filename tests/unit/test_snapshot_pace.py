@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -24,7 +25,7 @@ from comfy_capsule.packager.errors import Cancelled, CapsuleError
 from comfy_capsule.packager.materialise import ModelStore
 from comfy_capsule.packager.progress import Progress, silent
 from comfy_capsule.packager.restore.compare import model_rows
-from comfy_capsule.packager.snapshot import packs, snapshot_install
+from comfy_capsule.packager.snapshot import packs, snapshot_apart, snapshot_install
 from comfy_capsule.packager.snapshot.models.models import read_models
 from comfy_capsule.packager.snapshot.trees.tree import ReadTree
 
@@ -263,3 +264,30 @@ def test_a_terminal_shows_bytes_and_the_time_that_is_left(monkeypatch: pytest.Mo
     assert "5.0 GB of 10.0 GB, 0:05 left" in shown.getvalue()
     assert "1.0 bytes" not in shown.getvalue()
     assert "[b]a" in shown.getvalue()
+
+
+def test_a_process_apart_takes_the_same_snapshot(install: Install) -> None:
+    (install.input_dir / "a.png").write_bytes(b"picture")
+    info = {"LoadImage": {"input": {"required": {"image": [["a.png"], {"image_upload": True}]}}}}
+    asked = {"graph": {"1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}}}, "object_info": info}
+    events: list[Progress] = []
+    assert snapshot_apart(install, **asked, report=events.append) == snapshot_install(install, **asked)
+    assert {event.phase for event in events} >= {"comfyui", "packs", "python", "system", "inputs"}
+
+
+def test_a_process_apart_ends_when_it_is_no_longer_wanted(install: Install) -> None:
+    def stop(_: Progress) -> None:
+        raise Cancelled("enough")
+
+    before = time.monotonic()
+    with pytest.raises(Cancelled, match="enough"):
+        snapshot_apart(install, report=stop)
+    assert time.monotonic() - before < 5
+    running = subprocess.run(["pgrep", "-f", "snapshot.apart"], capture_output=True, text=True, check=False)
+    assert running.stdout == ""
+
+
+def test_a_process_apart_that_dies_is_said_so(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("comfy_capsule.packager.snapshot.apart._START", "raise SystemExit('out of memory')")
+    with pytest.raises(CapsuleError, match="has ended: out of memory"):
+        snapshot_apart(install)
