@@ -161,6 +161,7 @@ def contract(capsule: Path, openapi: bool) -> None:
 @click.option("--api-key-file", type=FILE, help="API keys, one a line; needed to listen beyond loopback.")
 @click.option("--insecure", is_flag=True, default=None, help="Listen beyond loopback without a key.")
 @click.option("--state", type=FOLDER, help="Where executions, uploads and outputs are kept.")
+@click.option("--secrets-dir", type=FOLDER, help="Where files give the secrets by name; /run/secrets when not said.")
 @click.option("--arg", "arguments", multiple=True, help="A further launch argument for a ComfyUI that is started.")
 @python_option
 def serve(
@@ -171,6 +172,7 @@ def serve(
     api_key_file: Path | None,
     insecure: bool | None,
     state: Path | None,
+    secrets_dir: Path | None,
     arguments: tuple[str, ...],
     python: Path | None,
 ) -> None:
@@ -187,6 +189,7 @@ def serve(
         port=port,
         insecure=insecure,
         state=state,
+        secrets_dir=secrets_dir,
         arguments=arguments or None,
         python=str(python) if python else None,
     )

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from .capsule import ApiGraph, Capsule, Finding, InputFile, Lock, sha256_bytes
 from .contract import Contract
-from .secrets import SECRET_PREFIX, Vault, collect_named, find_tokens, placeholder, rewrite_texts, secret_names
+from .secrets import (
+    SECRET_PREFIX,
+    Vault,
+    collect_named,
+    find_tokens,
+    placeholder,
+    rewrite_texts,
+    secret_names,
+    through_json,
+)
 
-_JSON_TEXT = re.compile(r"(\w{1,40}:)?\s*(?=[{\[])")  # WebP's texts begin with their name: ``prompt:{…}``
 _EDGE = 1024 * 1024  # bytes at both ends of a binary file; metadata stands there
 
 
@@ -125,25 +131,15 @@ def _lock(lock: Lock, files: Mapping[str, bytes], vault: Vault) -> Lock:
 
 
 def _file(name: str, data: bytes, vault: Vault) -> bytes:
-    return rewrite_texts(data, _text_hider(vault, f"the metadata of {name}")) if name.startswith("inputs/") else data
+    if not name.startswith("inputs/"):
+        return data
+    where = f"the metadata of {name}"
 
+    def change(said: Any) -> Any:
+        collect_named(said, vault, where)  # graphs of other workflows have widgets, too
+        return vault.hide_all(said, where)
 
-def _text_hider(vault: Vault, where: str) -> Callable[[str], str]:
-    """How a text of a picture is hidden: a graph by its widgets' names too, whatever else by shape."""
-
-    def hide(text: str) -> str:
-        head = _JSON_TEXT.match(text)
-        if head is None:
-            return vault.hide(text, where)
-        try:
-            said = json.loads(text[head.end() :])
-        except (ValueError, RecursionError):
-            return vault.hide(text, where)
-        collect_named(said, vault, where)
-        hidden = vault.hide_all(said, where)
-        return text if hidden == said else head[0] + json.dumps(hidden)
-
-    return hide
+    return rewrite_texts(data, lambda text: through_json(text, change))
 
 
 def _holds(data: bytes, vault: Vault) -> bool:

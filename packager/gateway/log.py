@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
@@ -12,7 +13,11 @@ EXECUTION: ContextVar[str] = ContextVar("capsule_execution", default="")
 
 
 class JsonLines(logging.Formatter):
-    """Parameter values are never put into messages; so they are never here."""
+    """Parameter values are never put into messages; so they are never here. `shown`: a line as it may be told."""
+
+    def __init__(self, shown: Callable[[str], str] = str) -> None:
+        super().__init__()
+        self._shown = shown
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -25,13 +30,13 @@ class JsonLines(logging.Formatter):
             line["execution"] = execution
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return self._shown(json.dumps(line, ensure_ascii=False))
 
 
-def log_to_stderr() -> None:
-    """Send this package's log there; other loggers are left as they are."""
+def log_to_stderr(shown: Callable[[str], str] = str) -> None:
+    """Send this package's log there, each line as `shown` gives it; other loggers are left as they are."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(JsonLines(shown))
     logger = logging.getLogger(__package__)
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)

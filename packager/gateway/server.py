@@ -23,6 +23,7 @@ from .blobs import LocalOutputs
 from .board import Board
 from .log import log_to_stderr
 from .reap import reap_orphans
+from .secrets import NO_SECRETS, Secrets
 from .service import Service
 from .settings import Settings
 from .store import SqlStore
@@ -41,16 +42,19 @@ def serve_capsules(capsules: Sequence[Capsule], settings: Settings, report: Repo
 
     Raises:
         BadInput: ``no-capsule``, ``same-name``, ``environments-differ``, ``no-comfyui``, ``comfyui-unreachable``,
-            ``not-comfyui``, ``port-taken``, ``bad-host``, ``state-in-use``, ``bad-state``.
+            ``not-comfyui``, ``port-taken``, ``bad-host``, ``state-in-use``, ``bad-state``, ``secret-missing``,
+            ``secret-unreadable``.
         CapsuleError: when ComfyUI's install cannot be started at all.
     """
     log_to_stderr()
-    workflows = load(capsules)
+    secrets = Secrets.of(capsules, settings, os.environ)
+    log_to_stderr(secrets.shown)
+    workflows = load(capsules, secrets)
     try:
         settings.state.mkdir(parents=True, exist_ok=True)
         with FileLock(settings.state / "lock", timeout=0):
             with asyncio.Runner(loop_factory=_fast_loop()) as runner:
-                runner.run(_serve(workflows, settings, report))
+                runner.run(_serve(workflows, settings, secrets, report))
     except Timeout as error:
         raise BadInput(
             "state-in-use",
@@ -72,7 +76,7 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def load(capsules: Sequence[Capsule]) -> dict[str, Workflow]:
+def load(capsules: Sequence[Capsule], secrets: Secrets = NO_SECRETS) -> dict[str, Workflow]:
     """The workflows by name.
 
     Raises:
@@ -81,7 +85,7 @@ def load(capsules: Sequence[Capsule]) -> dict[str, Workflow]:
     if not capsules:
         raise BadInput("no-capsule", "There is no capsule to serve.")
     workflows: dict[str, Workflow] = {}
-    for workflow in map(Workflow, capsules):
+    for workflow in (Workflow(capsule, secrets) for capsule in capsules):
         if workflow.name in workflows:
             raise BadInput("same-name", f"Two of the capsules hold a workflow {workflow.name!r}.", "Serve them apart.")
         workflows[workflow.name] = workflow
@@ -94,18 +98,20 @@ def load(capsules: Sequence[Capsule]) -> dict[str, Workflow]:
     return workflows
 
 
-def assemble(workflows: dict[str, Workflow], settings: Settings, backend: Backend) -> tuple[Service, Worker]:
+def assemble(
+    workflows: dict[str, Workflow], settings: Settings, backend: Backend, secrets: Secrets = NO_SECRETS
+) -> tuple[Service, Worker]:
     """A gateway that is not running yet: run its worker, and serve `build_app` of its service. Needs the event loop."""
     store = SqlStore(f"sqlite:///{settings.state / 'gateway.sqlite'}")
     outputs, board = LocalOutputs(settings.state / "blobs"), Board()
-    worker = Worker("worker-0", backend, workflows, store, outputs, board, settings)
+    worker = Worker("worker-0", backend, workflows, store, outputs, board, settings, secrets)
     return Service(settings, workflows, store, outputs, board, worker), worker
 
 
-async def _serve(workflows: dict[str, Workflow], settings: Settings, report: Report) -> None:
+async def _serve(workflows: dict[str, Workflow], settings: Settings, secrets: Secrets, report: Report) -> None:
     await _check_comfy(settings)
     backend: Backend = Attached(settings.comfy) if settings.attached else Supervised(settings)
-    service, worker = assemble(workflows, settings, backend)
+    service, worker = assemble(workflows, settings, backend, secrets)
     runner = web.AppRunner(build_app(service), access_log=None, handle_signals=False, shutdown_timeout=5)
     stop = _stop_signal()
     working: asyncio.Task[None] | None = None

@@ -40,6 +40,7 @@ class Settings(BaseModel):
     port: int = Field(default=8288, ge=0, le=65535)  # 0: any free one
     state: Path
     keys: tuple[Key, ...] = ()
+    secrets_dir: Path = Path("/run/secrets")  # a file NAME in it gives the secret NAME; the environment goes first
     insecure: bool = False  # listen beyond loopback without a key
     hosts: tuple[str, ...] = ()  # further host names that requests may be sent to
 

@@ -19,6 +19,7 @@ from .models import Execution, Item, State
 from .outputs import Collector, Reference, missing
 from .problems import Problem
 from .run import Run, Vanished
+from .secrets import NO_SECRETS, Secrets
 from .settings import Settings
 from .supervise import Backend
 from .verdict import judge
@@ -44,6 +45,7 @@ class Worker:
         outputs: OutputStore,
         board: Board,
         settings: Settings,
+        secrets: Secrets = NO_SECRETS,
     ) -> None:
         self.name = name
         self._backend = backend
@@ -52,6 +54,7 @@ class Worker:
         self._outputs = outputs
         self._board = board
         self._settings = settings
+        self._secrets = secrets
         self._client_id = uuid.uuid4().hex
         self._runs: dict[str, Run] = {}  # by prompt id
         self._checked = -1  # the backend's generation whose node classes were checked
@@ -291,7 +294,8 @@ class Worker:
     async def _finish(
         self, execution: Execution, state: State, outputs: dict[str, list[Item]], problem: Problem | None
     ) -> None:
-        told = problem.document() if problem else None
+        told = self._secrets.shown_all(problem.document()) if problem else None
+        outputs = {name: [self._tellable(item) for item in items] for name, items in outputs.items()}
         now = time.time()
         if not await self._store.finish(execution.id, execution.token, state, now, outputs=outputs, problem=told):
             log.warning("Another worker has taken this over; its result counts.")
@@ -300,6 +304,10 @@ class Worker:
         log.info("%s %s after %.3f s, attempt %d", execution.workflow, state, seconds, execution.attempts)
         changes = {"state": state, "finished": now, "outputs": outputs, "problem": told}
         self._board.end(execution.model_copy(update=changes))
+
+    def _tellable(self, item: Item) -> Item:
+        """A value that a node shows may be what it was given."""
+        return item.model_copy(update={"value": self._secrets.shown_all(item.value)}) if self._secrets else item
 
     async def _upload(self, files: Mapping[str, Path | bytes]) -> None:
         """Put the files a graph reads into ComfyUI's input folder, each once for each life of ComfyUI."""
@@ -323,8 +331,14 @@ class Worker:
                 path = (folder / reference.subfolder / reference.filename).resolve()
                 if not path.is_relative_to(folder.resolve()):
                     raise missing(reference, "it is outside ComfyUI's folder")
+                if self._secrets:
+                    data = await asyncio.to_thread(path.read_bytes)
+                    return await self._outputs.put_bytes(await asyncio.to_thread(self._secrets.cleaned, data))
                 return await self._outputs.put_file(path)
             stream = self._backend.client.view_stream(reference.filename, reference.subfolder, reference.type)
+            if self._secrets:
+                data = b"".join([chunk async for chunk in stream])
+                return await self._outputs.put_bytes(await asyncio.to_thread(self._secrets.cleaned, data))
             return await self._outputs.put_stream(stream)
         except OSError as error:
             raise missing(reference, error.strerror or str(error)) from error

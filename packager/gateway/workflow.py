@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,6 +12,7 @@ from ..contract import MEDIA_TYPES, Binder, InvalidParameters
 from ..workflow.uses import literal_inputs, split_annotation
 from .interface import ExecutionStore, OutputStore
 from .problems import Problem
+from .secrets import NO_SECRETS, Secrets
 
 #: Where in ComfyUI's input folder our files go: named by digest, so that no two requests ever share a name.
 _SUBFOLDER = "capsule"
@@ -28,7 +29,7 @@ class Prepared:
 class Workflow:
     """A capsule made ready to serve. `name`, `contract`, `graph` are the capsule's; `digest` and `id` name it."""
 
-    def __init__(self, capsule: Capsule) -> None:
+    def __init__(self, capsule: Capsule, secrets: Secrets = NO_SECRETS) -> None:
         self.name = capsule.contract.name
         self.contract = capsule.contract
         self.graph = capsule.graph
@@ -39,6 +40,18 @@ class Workflow:
         self._own: dict[str, bytes] = {}  # reference → bytes
         self._places: list[tuple[str, str, str, str]] = []  # node, input, the graph's own value, its reference
         self._find_own_files(capsule)
+        self._secrets = secrets
+        self._asking = list(self._find_asking())
+
+    def _find_asking(self) -> Iterator[tuple[str, str, Any]]:
+        """(node, input, value): the capsule's own values that ask for a secret. A caller's never do."""
+        for node, entry in self.graph.items():
+            for name, value in entry["inputs"].items():
+                if self._secrets.asked(value):
+                    yield node, name, value
+        for each in self.contract.inputs:
+            if self._secrets.asked(each.default):
+                yield from ((target.node, target.input, each.default) for target in each.targets)
 
     def _find_own_files(self, capsule: Capsule) -> None:
         """Where the graph names an input file that the capsule carries."""
@@ -113,6 +126,13 @@ class Workflow:
             if graph[node]["inputs"][name] == own:
                 graph[node]["inputs"][name] = reference
                 files[reference] = self._own[reference]
+        filled = {
+            (node, name): self._secrets.fill(own)
+            for node, name, own in self._asking
+            if graph[node]["inputs"][name] == own
+        }
+        for (node, name), value in filled.items():
+            graph[node]["inputs"][name] = value
         return Prepared(graph, files)
 
 

@@ -6,7 +6,7 @@ Below everything else: nothing here knows of capsules, ComfyUI or the gateway.
 from .arguments import clean_arguments
 from .binding import SECRET_PREFIX, fill, read_secrets, secret_names
 from .files import is_secret_file
-from .graphs import collect_named
+from .graphs import collect_named, through_json
 from .pictures import rewrite_texts
 from .shapes import find_tokens
 from .urls import without_secret_parameters
@@ -24,5 +24,6 @@ __all__ = [
     "read_secrets",
     "rewrite_texts",
     "secret_names",
+    "through_json",
     "without_secret_parameters",
 ]

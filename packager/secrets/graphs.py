@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .names import is_secret_name, is_secret_value
 from .vault import Vault
 
 _CONTROL = frozenset({"fixed", "increment", "decrement", "randomize"})
+_JSON_TEXT = re.compile(r"(\w{1,40}:)?\s*(?=[{\[])")
 _DEEPEST = 100  # deeper JSON than this is nobody's graph
 
 
@@ -22,6 +24,22 @@ def collect_named(value: Any, vault: Vault, where: str, object_info: Mapping[str
         object_info: node definitions; a value that is one of a widget's choices is no secret.
     """
     _walk(value, vault, where, object_info or {}, 0)
+
+
+def through_json(text: str, change: Callable[[Any], Any]) -> str:
+    """`text` with `change` applied to the JSON in it, or to the text itself where it is none.
+
+    WebP's texts begin with their name: ``prompt:{…}``. What `change` leaves as it is comes back letter by letter.
+    """
+    head = _JSON_TEXT.match(text)
+    if head is not None:
+        try:
+            said = json.loads(text[head.end() :])
+            changed = change(said)
+            return text if changed == said else head[0] + json.dumps(changed)
+        except (ValueError, RecursionError):
+            pass
+    return str(change(text))
 
 
 def _walk(value: Any, vault: Vault, where: str, info: Mapping[str, Any], depth: int) -> None:

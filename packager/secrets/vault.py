@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .names import is_mixed, secret_name
@@ -89,20 +89,35 @@ class Vault:
 
     def hide_all(self, value: Any, where: str) -> Any:
         """The JSON `value` with every secret in it replaced, in the names of its fields too."""
+        return self._each(value, lambda text: self.hide(text, where))
+
+    def shown_all(self, value: Any) -> Any:
+        """The JSON `value` with the known secrets replaced."""
+        return self._each(value, self.shown)
+
+    def _each(self, value: Any, change: Callable[[str], str]) -> Any:
         if isinstance(value, str):
-            return self.hide(value, where)
+            return change(value)
         if isinstance(value, Mapping):
-            return {self._key(key, where): self._field(key, each, where) for key, each in value.items()}
+            return {self._key(key, change): self._field(key, each, change) for key, each in value.items()}
         if isinstance(value, (list, tuple)):
-            return [self.hide_all(each, where) for each in value]
+            return [self._each(each, change) for each in value]
         return value
 
-    def _key(self, key: Any, where: str) -> Any:
-        return self.hide(key, where) if isinstance(key, str) and len(key) >= _INSIDE and key not in self._names else key
+    def _key(self, key: Any, change: Callable[[str], str]) -> Any:
+        return change(key) if isinstance(key, str) and len(key) >= _INSIDE else key
 
-    def _field(self, key: Any, value: Any, where: str) -> Any:
+    def _field(self, key: Any, value: Any, change: Callable[[str], str]) -> Any:
         short = isinstance(value, str) and len(value) < _INSIDE
-        return value if short and key in _STRUCTURE else self.hide_all(value, where)
+        return value if short and key in _STRUCTURE else self._each(value, change)
+
+    def masked(self, data: bytes) -> bytes:
+        """`data` with the known secrets in it overwritten by asterisks: whatever points into the file stays true."""
+        for value in self._long():
+            for written in _written(value):
+                for form in (written.encode(), written.encode("utf-16-le"), written.encode("utf-16-be")):
+                    data = data.replace(form, b"*" * len(form))
+        return data
 
 
 def _written(value: str) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from comfy_capsule.packager.capsule import Capsule
 from comfy_capsule.packager.gateway import Settings
 from comfy_capsule.packager.gateway.app import build_app
+from comfy_capsule.packager.gateway.secrets import Secrets
 from comfy_capsule.packager.gateway.server import assemble, load
 from comfy_capsule.packager.gateway.supervise import Attached
 
@@ -25,7 +27,9 @@ async def gateway(settings: Settings, *capsules: Capsule, ready: bool = True) ->
     """A gateway in this event loop, asked through a client; killed, not drained, at the end."""
     settings.state.mkdir(exist_ok=True)
     backend = Attached(settings.comfy)
-    service, worker = assemble(load(capsules or (blank_capsule(),)), settings, backend)
+    served = capsules or (blank_capsule(),)
+    secrets = Secrets.of(served, settings, os.environ)
+    service, worker = assemble(load(served, secrets), settings, backend, secrets)
     async with TestClient(TestServer(build_app(service))) as client:
         working = asyncio.create_task(worker.run())
         try:
