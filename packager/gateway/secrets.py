@@ -77,7 +77,7 @@ def _summed(data: bytes) -> bytes:
     return bytes(out)
 
 
-def _sum(page: bytes) -> int:
+def _sum(page: bytearray) -> int:
     """CRC-32 with the polynomial 0x04C11DB7, neither reflected nor inverted."""
     value = 0
     for byte in page:

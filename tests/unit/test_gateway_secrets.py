@@ -1,0 +1,86 @@
+"""Secrets reach ComfyUI and nobody else."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from PIL import Image, PngImagePlugin
+
+from bench.fake_comfyui import FakeComfyUI
+from bench.gateway import blank_capsule
+from bench.gateway_here import BLANK, gateway
+from comfy_capsule.packager.capsule import Capsule
+from comfy_capsule.packager.errors import BadInput
+from comfy_capsule.packager.gateway import read_settings
+from comfy_capsule.packager.gateway.secrets import Secrets
+
+VALUE = "planted-value-4711"
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeComfyUI]:
+    async with FakeComfyUI() as comfy:
+        yield comfy
+
+
+def asking() -> Capsule:
+    """A workflow whose file prefix holds a secret."""
+    graph = json.loads(json.dumps(blank_capsule().graph))
+    graph["2"]["inputs"]["filename_prefix"] = "key=${secret:API_KEY}"
+    return blank_capsule(graph=graph)
+
+
+async def test_the_graph_that_comfyui_gets_holds_the_value_and_nothing_else_does(
+    fake: FakeComfyUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("COMFY_CAPSULE_SECRET_API_KEY", VALUE)
+    settings = read_settings({}, comfy=fake.url, state=tmp_path / "state", wait=5.0)
+    async with gateway(settings, asking()) as client:
+        answer = await client.post(BLANK, json={})
+        said = await answer.text()
+        assert answer.status == 200, said
+        assert fake.submitted[0]["2"]["inputs"]["filename_prefix"] == f"key={VALUE}"
+        events = await (await client.get(f"/executions/{json.loads(said)['id']}/events")).text()
+        described = await (await client.get("/openapi.json")).text()
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file())
+    assert VALUE not in said + events + described + caplog.text
+    assert VALUE.encode() not in kept
+
+
+async def test_a_caller_asks_for_no_secret(fake: FakeComfyUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMFY_CAPSULE_SECRET_API_KEY", VALUE)
+    settings = read_settings({}, comfy=fake.url, state=tmp_path / "state", wait=5.0)
+    async with gateway(settings, asking()) as client:
+        answer = await client.post(BLANK, json={"color": "${secret:API_KEY}"})
+        assert answer.status == 422
+        assert VALUE not in await answer.text()
+
+
+def test_a_secret_comes_from_a_file_and_a_missing_one_is_said_by_name(tmp_path: Path) -> None:
+    settings = read_settings({}, comfy="http://127.0.0.1:1", state=tmp_path, secrets_dir=tmp_path / "secrets")
+    with pytest.raises(BadInput, match="API_KEY") as caught:
+        Secrets.of([asking()], settings, {})
+    assert caught.value.code == "secret-missing"
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/API_KEY").write_text(f"{VALUE}\n")
+    filled = Secrets.of([asking()], settings, {}).fill("key=${secret:API_KEY}")
+    assert filled == f"key={VALUE}"
+
+
+def test_results_have_the_placeholder_again_and_the_same_pixels() -> None:
+    said = PngImagePlugin.PngInfo()
+    said.add_text("prompt", json.dumps({"2": {"inputs": {"filename_prefix": f"key={VALUE}"}}}))
+    made = io.BytesIO()
+    Image.new("RGB", (3, 2), "red").save(made, "PNG", pnginfo=said)
+    cleaned = Secrets({"API_KEY": VALUE}).cleaned(made.getvalue())
+    picture = Image.open(io.BytesIO(cleaned))
+    picture.load()
+    assert json.loads(picture.text["prompt"])["2"]["inputs"]["filename_prefix"] == "key=${secret:API_KEY}"
+    assert picture.tobytes() == Image.open(io.BytesIO(made.getvalue())).tobytes()
+    other = Secrets({"API_KEY": VALUE}).cleaned(b"RIFF" + VALUE.encode() + b"end")
+    assert VALUE.encode() not in other
+    assert len(other) == len(VALUE) + 7
