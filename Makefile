@@ -24,9 +24,9 @@ $(VENV)/.ready: pyproject.toml
 demo: venv ## the whole chain on a real ComfyUI, in about five minutes
 	$(BIN)/python tests/demo.py
 
-test: lint ## everything: unit, a real ComfyUI, a real browser, a real container engine
+test: lint ## everything: unit, parts with real git and uv, a real ComfyUI, a real browser, a real container engine
 	PYTHONPATH=tests $(BIN)/python -m bench.system
-	$(BIN)/python -m pytest tests/unit -n auto --dist loadfile
+	$(BIN)/python -m pytest tests/unit tests/parts -n auto --dist loadfile
 	$(BIN)/python -m pytest tests/comfyui tests/browser tests/containers
 
 test-unit: venv ## the inner loop, under 20 s
