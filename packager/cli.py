@@ -11,6 +11,7 @@ import click
 
 from . import actions, terminal
 from .capsule import read_capsule
+from .difference import differences, read_side
 from .digest_cache import clear_digests, verify_digests
 from .errors import BadInput, Cancelled, CapsuleError, of_system
 from .materialise import Packs
@@ -264,6 +265,24 @@ def verify(capsule: Path, comfy: Path, trust: bool, as_json: bool) -> None:
         table = actions.verify(capsule, comfy, trust=trust, report=report)
     terminal.show_comparison(table, as_json)
     if not table.equal:
+        sys.exit(1)
+
+
+@command.command()
+@click.argument("before", type=click.Path(exists=True, path_type=Path))
+@click.argument("after", type=click.Path(exists=True, path_type=Path))
+@json_option
+def diff(before: Path, after: Path, as_json: bool) -> None:
+    """Say what changed from one snapshot to another; exit with 1 if anything did.
+
+    Each is a capsule, the folder that `snapshot -o` wrote, or a ComfyUI's folder, which is read now.
+
+    Example: comfy-capsule diff worked.capsule.zip ~/ComfyUI
+    """
+    with terminal.progress_bars(as_json) as report:
+        changes = differences(read_side(before, report), read_side(after, report))
+    terminal.show_changes(changes, as_json)
+    if changes:
         sys.exit(1)
 
 

@@ -15,6 +15,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from .capsule import Capsule, Finding, Lock
+from .difference import Change
 from .digest_cache import Checked
 from .errors import CapsuleError
 from .progress import Progress as Event
@@ -194,3 +195,13 @@ def show_restored(done: Restored, as_json: bool) -> None:
         return
     show_comparison(done.table, as_json)
     say(f"restored  {done.path}")
+
+
+def show_changes(changes: Sequence[Change], as_json: bool) -> None:
+    """What changed from one snapshot to another, a line each."""
+    if as_json:
+        show_json({"equal": not changes, "changes": [change.model_dump() for change in changes]})
+        return
+    for section, subject, told in (change.line for change in changes):
+        say(f"{section:<9} {subject}: {told}")
+    say(f"{len(changes)} change(s)." if changes else "Nothing changed.")

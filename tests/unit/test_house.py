@@ -71,7 +71,7 @@ def test_the_engine_imports_without_its_heavy_helpers() -> None:
     assert not {"sqlalchemy", "docker", "PIL", "jsonschema"} & set(loaded)
 
 
-COMMANDS = ("snapshot", "export", "inspect", "contract", "serve", "build", "restore", "verify", "digests")
+COMMANDS = ("snapshot", "export", "inspect", "contract", "serve", "build", "restore", "verify", "diff", "digests")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
