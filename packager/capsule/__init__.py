@@ -2,7 +2,7 @@
 
 from .archive import safe_name
 from .capsule import SUFFIX, WORKFLOW_NAME, Capsule, read_capsule, write_capsule
-from .digests import Hasher, canonical_json, environment_digest, sha256_bytes, sha256_file, tree_digest
+from .digests import canonical_json, environment_digest, sha256_bytes, sha256_file, tree_digest
 from .files import (
     LEFT_OUT,
     NOT_CORE,
@@ -61,7 +61,6 @@ __all__ = [
     "Digests",
     "Editable",
     "Finding",
-    "Hasher",
     "InputFile",
     "Kind",
     "Library",

@@ -6,14 +6,11 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from .models import Lock
-
-#: The sha256 (hex) of each of many regular files; raises for one that cannot be read.
-Hasher = Callable[[Sequence[Path]], Mapping[Path, str]]
 
 
 def canonical_json(value: Any) -> bytes:
@@ -32,19 +29,13 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def hash_each(paths: Sequence[Path]) -> dict[Path, str]:
-    """The plain `Hasher`: one file after another, nothing remembered."""
-    return {path: sha256_file(path) for path in paths}
-
-
-def tree_digest(root: Path, names: Iterable[str], hasher: Hasher = hash_each) -> str:
+def tree_digest(root: Path, names: Iterable[str]) -> str:
     """The digest of the files `names` (relative, with ``/``) under `root`.
 
     One line a file, sorted by name: mode (``100644``, ``100755`` or ``120000`` as git has them), the sha256
     of its content or of its link target, and its name. A name that is gone counts as absent.
     """
-    modes: dict[str, str] = {}
-    contents: dict[str, str] = {}
+    lines = []
     for name in sorted(set(names)):
         path = root / name
         try:
@@ -52,12 +43,13 @@ def tree_digest(root: Path, names: Iterable[str], hasher: Hasher = hash_each) ->
         except FileNotFoundError:
             continue
         if stat.S_ISLNK(status.st_mode):
-            modes[name], contents[name] = "120000", sha256_bytes(os.fsencode(os.readlink(path)))
+            mode, content = "120000", sha256_bytes(os.fsencode(os.readlink(path)))
         elif stat.S_ISREG(status.st_mode):
-            modes[name] = "100755" if status.st_mode & stat.S_IXUSR else "100644"
-        # else a submodule's folder, a socket: no bytes of its own
-    hashed = hasher([root / name for name in modes if name not in contents])
-    lines = (f"{mode} {contents.get(name) or hashed[root / name]} {name}\n" for name, mode in modes.items())
+            mode = "100755" if status.st_mode & stat.S_IXUSR else "100644"
+            content = sha256_file(path)
+        else:
+            continue  # a submodule's folder, a socket: no bytes of its own
+        lines.append(f"{mode} {content} {name}\n")
     return sha256_bytes("".join(lines).encode("utf-8", "surrogateescape"))
 
 

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from comfy_capsule.packager import cli, terminal
 from comfy_capsule.packager import export as exporting
-from comfy_capsule.packager.capsule import Model, tree_digest
+from comfy_capsule.packager.capsule import Model
 from comfy_capsule.packager.comfy import Install
 from comfy_capsule.packager.errors import Cancelled, CapsuleError
 from comfy_capsule.packager.materialise import ModelStore
@@ -177,22 +177,6 @@ def test_a_model_that_cannot_be_read_is_a_finding_and_not_where_it_lies(
     found = next(item for item in read.findings if item.subject == "a.safetensors")
     assert (found.code, found.blocks) == ("model-unreadable", True)
     assert found.message == "The file a.safetensors cannot be read: Permission denied."
-
-
-def test_a_tree_digest_takes_another_hasher_and_is_the_same(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"a")
-    (tmp_path / "run").write_bytes(b"r")
-    (tmp_path / "run").chmod(0o755)
-    (tmp_path / "link").symlink_to("a")
-    asked: list[Path] = []
-
-    def hasher(paths: object) -> dict[Path, str]:
-        asked.extend(paths)
-        return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-
-    names = ["run", "a", "link", "gone"]
-    assert tree_digest(tmp_path, names, hasher) == tree_digest(tmp_path, names)
-    assert asked == [tmp_path / "a", tmp_path / "run"]
 
 
 def test_the_store_counts_while_it_hashes_again_and_keeps_what_it_cannot_read(tmp_path: Path) -> None:
