@@ -14,11 +14,13 @@ from bench.fake_comfyui import FakeComfyUI
 from bench.gateway import blank_capsule
 from bench.gateway_here import BLANK, gateway
 from comfy_capsule.packager.capsule import Capsule
+from comfy_capsule.packager.contract import Contract, Input, Output, Target
 from comfy_capsule.packager.errors import BadInput
 from comfy_capsule.packager.gateway import read_settings
 from comfy_capsule.packager.gateway.secrets import Secrets
 
 VALUE = "planted-value-4711"
+ASKING = "${secret:API_KEY}"
 
 
 @pytest.fixture
@@ -51,13 +53,44 @@ async def test_the_graph_that_comfyui_gets_holds_the_value_and_nothing_else_does
     assert VALUE.encode() not in kept
 
 
-async def test_a_caller_asks_for_no_secret(fake: FakeComfyUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def asking_texts() -> Capsule:
+    """`prefix` is a plain text, `key` a parameter whose default asks for a secret; both are texts of one node."""
+    graph = json.loads(json.dumps(blank_capsule().graph))
+    graph["2"]["inputs"] |= {"filename_prefix": "plain", "api_key": ASKING}
+    inputs = tuple(
+        Input(name=name, type="string", default=default, targets=(Target(node="2", input=widget),))
+        for name, default, widget in (("prefix", "plain", "filename_prefix"), ("key", ASKING, "api_key"))
+    )
+    outputs = (Output(name="picture", type="image", nodes=("2",)),)
+    return blank_capsule(graph=graph, contract=Contract(name="blank", inputs=inputs, outputs=outputs))
+
+
+async def test_a_default_that_asks_is_filled_in_and_a_callers_text_never(
+    fake: FakeComfyUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COMFY_CAPSULE_SECRET_API_KEY", VALUE)
     settings = read_settings({}, comfy=fake.url, state=tmp_path / "state", wait=5.0)
-    async with gateway(settings, asking()) as client:
-        answer = await client.post(BLANK, json={"color": "${secret:API_KEY}"})
-        assert answer.status == 422
-        assert VALUE not in await answer.text()
+    async with gateway(settings, asking_texts()) as client:
+        said = ""
+        for body in ({}, {"prefix": ASKING}, {"key": "mine"}, {"key": f"x{ASKING}"}):
+            answer = await client.post(BLANK, json=body)
+            said += await answer.text()
+            assert answer.status == 200, said
+    got = [(graph["2"]["inputs"]["filename_prefix"], graph["2"]["inputs"]["api_key"]) for graph in fake.submitted]
+    assert got == [("plain", VALUE), (ASKING, VALUE), ("plain", "mine"), ("plain", f"x{ASKING}")]
+    assert VALUE not in said
+
+
+async def test_what_comfyui_says_of_a_failure_is_told_without_the_value(
+    fake: FakeComfyUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMFY_CAPSULE_SECRET_API_KEY", "no such colour")  # what the stand-in's failure says
+    settings = read_settings({}, comfy=fake.url, state=tmp_path / "state", wait=5.0)
+    fake.failing = "1"
+    async with gateway(settings, asking_texts()) as client:
+        text = await (await client.post(BLANK, json={})).text()
+    assert "no such colour" not in text
+    assert ASKING in text
 
 
 def test_a_secret_comes_from_a_file_and_a_missing_one_is_said_by_name(tmp_path: Path) -> None:
