@@ -113,7 +113,11 @@ def _comfyui(one: Lock, two: Lock) -> Iterator[Change]:
 
 
 def _packs(packs: Sequence[Pack]) -> dict[str, str]:
-    return {pack.name: f"{_tree(pack)}{'' if pack.enabled else ', disabled'}" for pack in packs}
+    names = [pack.name for pack in packs]  # one may lie there twice, enabled and disabled
+    return {
+        pack.name if names.count(pack.name) == 1 else pack.path: _tree(pack) + ("" if pack.enabled else ", disabled")
+        for pack in packs
+    }
 
 
 def _tree(source: Source) -> str:

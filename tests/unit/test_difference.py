@@ -74,6 +74,12 @@ def test_a_submodule_that_moved_is_a_change_of_its_pack() -> None:
     assert "lib at dddddddddddd" in change.before
 
 
+def test_a_pack_with_a_disabled_twin_is_two() -> None:
+    twin = Pack(name="gguf", kind="git", commit="e" * 40, tree="8" * 64, enabled=False)
+    changed = [change.subject for change in differences(side(), side(packs=(PACK, twin)))]
+    assert changed == ["gguf.disabled"]
+
+
 def test_a_comfyui_alone_has_no_models_to_compare() -> None:
     assert lines(side(), side(models=(), of_workflow=False)) == []
 
