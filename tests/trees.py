@@ -71,7 +71,7 @@ def install_of(*roots: Path) -> Install:
 
 def read(*roots: Path) -> Packs:
     """Read twice, the second time out of the cache where that has it: both must say the same."""
-    cache = Cache(roots[0].parent / "cache.sqlite3")
+    cache = Cache(roots[0].parent.parent / "cache.sqlite3")
     found = read_packs(install_of(*roots), None, frozenset(), silent, cache)
     assert read_packs(install_of(*roots), None, frozenset(), silent, cache) == found
     return found

@@ -20,7 +20,8 @@ from ..progress import Progress, Report
 from .trees.pack_cache import known_tree
 from .trees.tree import ReadTree, read_file
 
-_NO_PACKS = frozenset({"__pycache__", ".disabled", ".git", "example_node.py.example", "websocket_image_save.py"})
+_NO_PACKS = frozenset({"__pycache__", ".disabled", ".git", "example_node.py.example"})
+_OF_COMFYUI = "websocket_image_save.py"  # comes with ComfyUI's own checkout; where there is none, it is a pack
 _OFF = ".disabled"  # the end of a disabled pack's name, and the folder that ComfyUI-Manager puts disabled ones into
 _AT_ONCE = 4  # threads; they wait for git, which uses the processors
 
@@ -96,9 +97,10 @@ def classes_by_pack(object_info: Mapping[str, Any]) -> dict[str, set[str]]:
 
 def _places(install: Install) -> Iterator[_Place]:
     """What ComfyUI would load as a pack (its ``nodes.init_external_custom_nodes``), and what was disabled."""
+    without = _NO_PACKS | ({_OF_COMFYUI} if is_checkout(install.root) else set())
     for root in install.custom_nodes:
         for where in root.iterdir() if root.is_dir() else ():
-            if where.name in _NO_PACKS or where.name.startswith("."):
+            if where.name in without or where.name.startswith("."):
                 continue
             if where.is_dir() or where.is_symlink() or where.name.removesuffix(_OFF).endswith(".py"):
                 yield _Place(where, where.name)

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from comfy_capsule.packager.cache import Cache
-from comfy_capsule.packager.capsule import tree_files
+from comfy_capsule.packager.capsule import NOT_CORE, ComfyUI, tree_files
+from comfy_capsule.packager.materialise.tree import make_tree
 from comfy_capsule.packager.progress import silent
+from comfy_capsule.packager.snapshot.core import read_core
 from comfy_capsule.packager.snapshot.packs import read_packs
 from trees import checkout, commit, git, given_back, holds, install_of, plain, read
 
@@ -22,7 +24,8 @@ def test_every_place_of_a_pack_comes_back(nodes: Path, tmp_path: Path) -> None:
     (nodes / "single.py").write_text("x")
     (nodes / "single_off.py.disabled").write_text("x")
     (nodes / "__pycache__").mkdir()
-    (nodes / "websocket_image_save.py").write_text("of ComfyUI itself")
+    (nodes.parent / ".git").mkdir()
+    (nodes / "websocket_image_save.py").write_text("of ComfyUI's own checkout")
     (nodes / "notes.txt").write_text("no pack")
     object_info = {"One": {"python_module": "custom_nodes.one"}, "S": {"python_module": "custom_nodes.single"}}
     found = read_packs(install_of(nodes), object_info, frozenset({"One"}), silent)
@@ -44,6 +47,22 @@ def test_every_place_of_a_pack_comes_back(nodes: Path, tmp_path: Path) -> None:
     found = read(nodes).model_copy(update={"packs": tuple(pack for pack in read(nodes).packs if pack.kind != "git")})
     again = given_back(found, back)
     assert again.packs == found.packs
+
+
+def test_a_comfyui_without_git_comes_back_with_all_that_is_its_own(nodes: Path, tmp_path: Path) -> None:
+    comfy = nodes.parent
+    for name in ("main.py", "comfy/a.py", "run.bat", "models/checkpoints/big.bin", "input/photo.png", "output/x.png"):
+        (comfy / name).parent.mkdir(parents=True, exist_ok=True)
+        (comfy / name).write_text(name)
+    (nodes / "websocket_image_save.py").write_text("of ComfyUI itself")
+    core = read_core(install_of(nodes))
+    assert [item.code for item in core.findings] == ["core-not-git"]
+    said = ComfyUI(version="0.30.0", **core.source)
+    make_tree("ComfyUI", said, tmp_path / "back/ComfyUI", core.files, with_git=True, without=NOT_CORE)
+    assert sorted(path.name for path in (tmp_path / "back/ComfyUI").iterdir()) == ["comfy", "main.py", "run.bat"]
+    given_back(read(nodes), tmp_path / "back/ComfyUI/custom_nodes")
+    assert read_core(install_of(tmp_path / "back/ComfyUI/custom_nodes")).source == core.source
+    assert (tmp_path / "back/ComfyUI/custom_nodes/websocket_image_save.py").is_file()
 
 
 def test_a_linked_pack_is_what_is_there(nodes: Path, tmp_path: Path) -> None:
