@@ -17,8 +17,8 @@ from packaging.version import Version
 from ...cache import Cache
 from ...capsule import NOBODY, ChangedFile
 from ...secrets import is_secret_file
-from ..distinfo import Info, has_own_path, is_script, is_version, read_direct_url, read_headers, read_tags
 from .contents import Broken, Contents, Distribution, Places
+from .distinfo import Info, has_own_path, is_script, is_version, read_direct_url, read_headers, read_tags
 from .filedigests import Status, sha256_files
 from .record import (
     OF_INSTALLERS,

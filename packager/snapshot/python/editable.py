@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from ...capsule import LEFT_OUT, Editable, plain_files, sha256_bytes, tree_files
 from ...errors import CapsuleError
-from ..distinfo import own_lines
 from .contents import Distribution, Places
+from .distinfo import own_lines
 from .record import SITE
 from .wheelmake import Packed, metadata_files, pack, wheel_name
 from .wheelzip import local_path

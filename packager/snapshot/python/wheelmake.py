@@ -16,8 +16,8 @@ from typing import NamedTuple
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
-from ..distinfo import own_lines
 from .contents import Distribution, Places
+from .distinfo import own_lines
 from .record import SCRIPTS, SITE
 
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say

@@ -21,8 +21,8 @@ from ...cache import Cache
 from ...capsule import canonical_json, sha256_bytes
 from ...comfy import Install
 from ...progress import Progress, Report
-from ..distinfo import installed_identity
 from .contents import Distribution, Places
+from .distinfo import installed_identity
 from .index import Indexes, Offer, Offers
 from .record import is_same_wheel, wheel_lines
 from .wheelzip import Unreachable, Unreadable, metadata_beside, peek

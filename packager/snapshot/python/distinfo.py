@@ -10,8 +10,8 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from .python.contents import Places
-from .python.record import (
+from .contents import Places
+from .record import (
     SCRIPTS,
     SITE,
     Line,
