@@ -13,7 +13,18 @@ from .files import (
     plain_files,
     tree_files,
 )
-from .git import BUNDLE_REF, GIT, GIT_ENVIRONMENT, LINE_ENDS, for_git, git, git_names, is_checkout
+from .git import (
+    AS_CHECKED_OUT,
+    AS_STORED,
+    BUNDLE_REF,
+    GIT,
+    GIT_ENVIRONMENT,
+    LINE_ENDS,
+    for_git,
+    git,
+    git_names,
+    is_checkout,
+)
 from .locktoml import lock_toml
 from .models import (
     FORMAT,
@@ -41,6 +52,8 @@ from .pylocktool import NOBODY, ChangedFile, Editable, PythonTool
 from .tarball import extract_tar, write_tar
 
 __all__ = [
+    "AS_CHECKED_OUT",
+    "AS_STORED",
     "BUNDLE_REF",
     "FORMAT",
     "GIT",

@@ -25,6 +25,11 @@ LINE_ENDS: Mapping[str, tuple[str, ...]] = {
     "attributes": ("-c", "core.autocrlf=false", "-c", "core.eol=crlf"),
 }
 
+#: Attributes for ``info/attributes``, which git reads before those of the tree; what was read with one must be written
+#: with the same. A filter is a program: none runs, on no side.
+AS_STORED = "* -text -filter -ident -working-tree-encoding\n"
+AS_CHECKED_OUT = "* -filter\n"
+
 #: The one ref in a bundle that a capsule carries.
 BUNDLE_REF = "refs/heads/capsule"
 

@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..capsule import BUNDLE_REF, GIT, GIT_ENVIRONMENT, LINE_ENDS, Checkout
+from ..capsule import AS_CHECKED_OUT, AS_STORED, BUNDLE_REF, GIT, GIT_ENVIRONMENT, LINE_ENDS, Checkout
 from ..command import run_bytes, without_credentials
 from ..errors import BadInput, CapsuleError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 
 # What git may do for a stranger's capsule: fetch over the ordinary transports (never ``ext::``). `GIT` switches hooks
-# and monitors off, and `_ATTRIBUTES` the filters, which are programs (LFS keeps its pointer files).
+# and monitors off, and `AS_CHECKED_OUT` the filters, which are programs (LFS keeps its pointer files).
 _GIT = (*GIT, "-c", "advice.detachedHead=false", "-c", "gc.auto=0")
 _ENVIRONMENT: Mapping[str, str | None] = {
     **GIT_ENVIRONMENT,
@@ -26,7 +26,6 @@ _ENVIRONMENT: Mapping[str, str | None] = {
     "GIT_LFS_SKIP_SMUDGE": "1",
     "LC_ALL": "C",
 }
-_ATTRIBUTES = {"as checked out": "* -filter\n", "as it is": "* -text -filter -ident -working-tree-encoding\n"}
 
 
 def check_out(subject: str, said: Checkout, into: Path, files: Mapping[str, bytes]) -> None:
@@ -60,7 +59,7 @@ def check_out(subject: str, said: Checkout, into: Path, files: Mapping[str, byte
     for setting in LINE_ENDS[said.line_ends][1::2]:  # for git's next look at these files too
         _git(into, "config", *setting.split("="))
     try:
-        with _attributes(into, "as checked out"):
+        with _attributes(into, AS_CHECKED_OUT):
             _git(into, "checkout", "--quiet", "--detach", said.commit)
     except CapsuleError as error:
         message = f"git cannot check out {subject}: {_reason(error)}"
@@ -70,11 +69,11 @@ def check_out(subject: str, said: Checkout, into: Path, files: Mapping[str, byte
 
 
 @contextmanager
-def _attributes(checkout: Path, which: str) -> Iterator[None]:
+def _attributes(checkout: Path, text: str) -> Iterator[None]:
     """In this block these attributes come before those of the tree."""
     file = checkout / ".git/info/attributes"
     file.parent.mkdir(exist_ok=True)
-    file.write_text(_ATTRIBUTES[which])
+    file.write_text(text)
     yield
     file.unlink()
 
@@ -125,7 +124,7 @@ def _apply(subject: str, patch: bytes, into: Path) -> None:
     file = into / ".git" / "capsule.patch"
     file.write_bytes(patch)
     try:
-        with _attributes(into, "as it is"):
+        with _attributes(into, AS_STORED):
             counted = _git(into, "apply", "--numstat", "-z", str(file)).split(b"\0")
             touched = {line.split(b"\t", 2)[2] for line in counted if line.count(b"\t") >= 2}
             staged = (line.partition(b"\t") for line in _git(into, "ls-files", "-z", "--stage").split(b"\0"))

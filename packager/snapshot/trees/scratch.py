@@ -9,12 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...capsule import GIT, GIT_ENVIRONMENT, LINE_ENDS, git
+from ...capsule import AS_CHECKED_OUT, AS_STORED, GIT, GIT_ENVIRONMENT, LINE_ENDS, git
 from ...command import run_bytes
-
-# Both are read before the tree's own .gitattributes. A filter is a program: none runs, on no side.
-_AS_IT_IS = "* -text -filter -ident -working-tree-encoding\n"
-_AS_CHECKED_OUT = "* -filter\n"
 
 
 @dataclass(frozen=True)
@@ -26,7 +22,7 @@ class Scratch:
 
     def git(self, *words: str, stdin: bytes | None = None, line_ends: str | None = None) -> bytes:
         """The output of ``git WORDS``; bytes stay as they are, unless `line_ends` says what git makes of them."""
-        attributes = _AS_IT_IS if line_ends is None else _AS_CHECKED_OUT
+        attributes = AS_STORED if line_ends is None else AS_CHECKED_OUT
         (self.place / "info/attributes").write_text(attributes)
         environment = {
             **GIT_ENVIRONMENT,
