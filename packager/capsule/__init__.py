@@ -10,6 +10,7 @@ from .files import (
     CheckoutFiles,
     beyond_links,
     checkout_files,
+    checkout_names,
     plain_files,
     tree_files,
 )
@@ -92,6 +93,7 @@ __all__ = [
     "canonical_json",
     "carried_entries",
     "checkout_files",
+    "checkout_names",
     "environment_digest",
     "extract_tar",
     "for_git",

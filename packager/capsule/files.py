@@ -27,18 +27,18 @@ _GITLINK = "160000"  # the mode of a submodule in a git tree
 
 
 class CheckoutFiles(NamedTuple):
-    """The files of one checkout, its nested ones apart. Names are relative, with ``/``.
+    """The files of one checkout. Names are relative, with ``/``.
 
     Attributes:
         committed: ``{name: (mode, blob id)}`` of HEAD.
         local: the names that git tracks or would track beyond those.
-        nested: the folders that are checkouts of their own, submodules or not.
+        nested: the folders that are checkouts of their own, submodules or not, sorted, with their files.
         secret: those that git would track, but hold secrets: they are in none of the above.
     """
 
     committed: dict[str, tuple[str, str]]
     local: frozenset[str]
-    nested: tuple[str, ...]
+    nested: dict[str, CheckoutFiles]
     secret: tuple[str, ...]
 
 
@@ -57,15 +57,19 @@ def tree_files(folder: Path, without: Collection[str] = ()) -> list[str]:
     """
     if not is_checkout(folder):
         return plain_files(folder, without)[0]
-    found = checkout_files(folder, without)
-    names = {*found.committed, *found.local} - beyond_links(folder, found)
-    for nested in found.nested:
-        names.update(f"{nested}/{name}" for name in tree_files(folder / nested))
+    return checkout_names(folder, checkout_files(folder, without))
+
+
+def checkout_names(folder: Path, files: CheckoutFiles) -> list[str]:
+    """The names that `tree_files` gives for the checkout at `folder`, whose files are `files`."""
+    names = {*files.committed, *files.local} - beyond_links(folder, files)
+    for nested, inner in files.nested.items():
+        names.update(f"{nested}/{name}" for name in checkout_names(folder / nested, inner))
     return sorted(names)
 
 
 def checkout_files(folder: Path, without: Collection[str] = ()) -> CheckoutFiles:
-    """What git knows of the checkout at `folder`. Raises as `tree_files`."""
+    """What git knows of the checkout at `folder`, and of those inside it. Raises as `tree_files`."""
     committed, gitlinks = {}, []
     for entry in _committed(folder):
         facts, _, name = entry.partition("\t")
@@ -87,7 +91,7 @@ def checkout_files(folder: Path, without: Collection[str] = ()) -> CheckoutFiles
     return CheckoutFiles(
         committed=committed,
         local=frozenset(of_tree),
-        nested=tuple(sorted(name for name in nested if _top(name) not in without)),
+        nested={name: checkout_files(folder / name) for name in sorted(nested) if _top(name) not in without},
         secret=tuple(secret),
     )
 

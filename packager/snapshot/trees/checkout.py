@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ...capsule import Checkout, Submodule, checkout_files, git
+from ...capsule import Checkout, CheckoutFiles, Submodule, checkout_files, git
 from ...command import without_credentials
 from ...errors import CapsuleError
 from .bundle import bundle_of, is_on_a_remote
@@ -70,11 +70,11 @@ class ReadCheckout(BaseModel):
         ), files
 
 
-def read_checkout(folder: Path, without: Collection[str] = ()) -> ReadCheckout:
+def read_checkout(folder: Path, files: CheckoutFiles | None = None) -> ReadCheckout:
     """Read the checkout at `folder`; nothing in it is changed, nothing of it runs, its own git settings do not hold.
 
     Args:
-        without: names at the top that are other things than this tree.
+        files: what `checkout_files` says of it, where that was asked already.
 
     Raises:
         CapsuleError: ``git-unreadable`` when git cannot say what it is (corrupt, no commit, objects not fetched).
@@ -83,7 +83,7 @@ def read_checkout(folder: Path, without: Collection[str] = ()) -> ReadCheckout:
         commit = git(folder, "rev-parse", "--verify", "HEAD^{commit}").decode().strip()
         settings = _settings(folder)
         origin, line_ends = _origin(settings), _line_ends(settings)
-        files = checkout_files(folder, without)
+        files = files or checkout_files(folder)
         kept = _is_of_a_host(origin) and is_on_a_remote(folder, commit)
         return ReadCheckout(
             origin=origin,
@@ -91,7 +91,7 @@ def read_checkout(folder: Path, without: Collection[str] = ()) -> ReadCheckout:
             line_ends=line_ends,
             changes=read_changes(folder, files, commit, line_ends),
             bundle=b"" if kept else bundle_of(folder, commit),
-            nested={path: read_checkout(folder / path) for path in files.nested},
+            nested={path: read_checkout(folder / path, inner) for path, inner in files.nested.items()},
         )
     except CapsuleError as error:
         if error.code in ("no-program", "git-unreadable"):

@@ -9,13 +9,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from ...capsule import (
+    CheckoutFiles,
     Finding,
     checkout_files,
+    checkout_names,
     is_checkout,
     plain_files,
     sha256_bytes,
     tree_digest,
-    tree_files,
     write_tar,
 )
 from ...errors import CapsuleError
@@ -71,21 +72,22 @@ def read_file(path: Path, subject: str, entry: str) -> ReadTree:
 
 
 def _of_checkout(folder: Path, subject: str, entry: str, without: Collection[str]) -> ReadTree:
-    size = _local_bytes(folder, without)
+    try:
+        listed = checkout_files(folder, without)
+    except CapsuleError as error:
+        raise CapsuleError("git-unreadable", error.message.splitlines()[-1], error.cure) from error
+    size = _local_bytes(folder, listed)
     if size > _MOST_CARRIED:
         return ReadTree(source={"kind": "git"}, findings=(too_large(subject, size),), files={})
-    read = read_checkout(folder, without)
+    read = read_checkout(folder, listed)
     source, files = read.entries(entry)
-    source["tree"] = tree_digest(folder, tree_files(folder, without))
+    source["tree"] = tree_digest(folder, checkout_names(folder, listed))
     return ReadTree(source=source, findings=tuple(checkout_findings(subject, read)), files=files)
 
 
-def _local_bytes(folder: Path, without: Collection[str]) -> int:
-    try:
-        found = checkout_files(folder, without)
-    except CapsuleError as error:
-        raise CapsuleError("git-unreadable", error.message.splitlines()[-1], error.cure) from error
-    return _size(folder, found.local) + sum(_local_bytes(folder / nested, ()) for nested in found.nested)
+def _local_bytes(folder: Path, files: CheckoutFiles) -> int:
+    inside = sum(_local_bytes(folder / path, inner) for path, inner in files.nested.items())
+    return _size(folder, files.local) + inside
 
 
 def _of_files(folder: Path, subject: str, entry: str, without: Collection[str], findings: list[Finding]) -> ReadTree:
