@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ...capsule import Finding
+from .changes import Changes
 from .checkout import ReadCheckout, is_local
 
 
 def checkout_findings(subject: str, read: ReadCheckout) -> list[Finding]:
     """Of a checkout and all inside it: none blocks, for what no origin gives back is carried."""
     found = [finding for path, inner in read.all() for finding in _origin_findings(subject, path, inner)]
-    changed = [_joined(path, name) for path, inner in read.all() for name in inner.changes.names]
+    changed = _everywhere(read, lambda changes: changes.names)
     if changed:
         found.append(
             Finding(
@@ -21,10 +22,10 @@ def checkout_findings(subject: str, read: ReadCheckout) -> list[Finding]:
                 cure="Look through them for what is nobody else's business, or commit them.",
             )
         )
-    secret = [_joined(path, name) for path, inner in read.all() for name in inner.changes.secret]
+    secret = _everywhere(read, lambda changes: changes.secret)
     if secret:
         found.append(secrets_left_out(subject, secret))
-    pointers = [_joined(path, name) for path, inner in read.all() for name in inner.changes.pointers]
+    pointers = _everywhere(read, lambda changes: changes.pointers)
     if pointers:
         found.append(
             Finding(
@@ -34,7 +35,7 @@ def checkout_findings(subject: str, read: ReadCheckout) -> list[Finding]:
                 cure="Run `git lfs pull` in it, if it needs them.",
             )
         )
-    contents = [_joined(path, name) for path, inner in read.all() for name in inner.changes.contents]
+    contents = _everywhere(read, lambda changes: changes.contents)
     if contents:
         found.append(
             Finding(
@@ -45,6 +46,11 @@ def checkout_findings(subject: str, read: ReadCheckout) -> list[Finding]:
             )
         )
     return found
+
+
+def _everywhere(read: ReadCheckout, of: Callable[[Changes], Sequence[str]]) -> list[str]:
+    """The names that `of` gives for the checkout and for each inside it, with its path."""
+    return [f"{path}/{name}" if path else name for path, inner in read.all() for name in of(inner.changes)]
 
 
 def _origin_findings(subject: str, path: str, read: ReadCheckout) -> Iterator[Finding]:
@@ -110,7 +116,3 @@ def some(names: Sequence[str]) -> str:
     """The first names, and how many more there are; what is no text in a name is shown as ``\\udc..``."""
     shown = ", ".join(name.encode("utf-8", "backslashreplace").decode() for name in names[:5])
     return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def _joined(path: str, name: str) -> str:
-    return f"{path}/{name}" if path else name
