@@ -9,8 +9,9 @@ from typing import Any
 import tomlkit
 
 from .capsule import SUFFIX, Capsule, Finding, Lock, carried_entries, read_capsule, write_capsule
+from .comfy import Install, Trace, find_install, traced_run
 from .comfy import boot as boot_install
-from .comfy import find_install
+from .command import without_credentials
 from .contract import openapi, parameters_schema
 from .errors import BadInput, Blocked
 from .export import make_capsule, workflow_name
@@ -33,6 +34,7 @@ def snapshot(
     api: Path | None,
     packs: Packs,
     look_up: bool = False,
+    trace: bool = False,
     out: Path | None,
     report: Report,
 ) -> Snapshot:
@@ -42,15 +44,20 @@ def snapshot(
         workflow, api: a workflow whose models, inputs and used packs are recorded too; it is booted for that.
         packs: which packs are recorded.
         look_up: whether Hugging Face and Civitai may be asked which addresses have the models' bytes.
+        trace: run the workflow once, and record what it opens.
 
     Raises:
-        BadInput: unusable files, folder or address; ``no-workflow`` when the used packs are asked for without one;
-            ``not-carried-here`` for a folder of files that only the machine of an address has.
+        BadInput: unusable files, folder or address; ``no-workflow`` when the used packs, or a trace, are asked for
+            without one; ``no-trace-there`` for a trace at an address; ``not-carried-here`` for a folder of files that
+            only the machine of an address has.
     """
     if packs == "used" and workflow is None:
         raise BadInput("no-workflow", "Which packs are used, a workflow must say.", "Give it with --workflow.")
+    if trace and workflow is None:
+        raise BadInput("no-workflow", "A traced run needs a workflow to run.", "Give it with --workflow.")
     ui, graph = _read_graphs(workflow, api) if workflow else (None, None)
     if is_address(comfy):
+        _refuse_trace(comfy, trace)
         said = snapshot_remote(comfy, ui, graph, report, look_up=look_up)
         taken = Snapshot(lock=Lock.model_validate(said["lock"]), pylock=said["pylock"], files={})
         if out is not None and (missing := carried_entries(taken.lock)):
@@ -61,10 +68,12 @@ def snapshot(
             )
     else:
         install = find_install(Path(comfy), python)
-        object_info = None
+        object_info = traced = None
         if boot or graph:
-            object_info, install = boot_install(install, report)
-        taken = snapshot_install(install, graph=graph, ui=ui, object_info=object_info, look_up=look_up, report=report)
+            object_info, install, traced = _boot(install, graph if trace else None, report)
+        taken = snapshot_install(
+            install, graph=graph, ui=ui, object_info=object_info, look_up=look_up, trace=traced, report=report
+        )
     if packs == "used":
         taken = taken.with_packs([pack for pack in taken.lock.packs if pack.used])
     if out is not None:
@@ -82,29 +91,50 @@ def export(
     message: str,
     strict: bool,
     look_up: bool = False,
+    trace: bool = False,
     python: Path | None,
     report: Report,
 ) -> Capsule:
     """Seal the workflow in the files `workflow` and `api` with the ComfyUI at `comfy`, into `out`.
 
+    Args:
+        trace: run the workflow once, and record what it opens.
+
     Raises:
-        BadInput: unusable files, graph, marks, folder or address.
+        BadInput: unusable files, graph, marks, folder or address; ``no-trace-there`` for a trace at an address.
         Blocked: with `strict`, when a finding blocks; nothing is written then.
     """
     ui, graph = _read_graphs(workflow, api)
     check_api_graph(graph)
     name = workflow_name(name or out.name.removesuffix(SUFFIX))
     if is_address(comfy):
+        _refuse_trace(comfy, trace)
         capsule = export_remote(comfy, ui, graph, name=name, message=message, look_up=look_up, report=report)
     else:
         install = find_install(Path(comfy), python)
-        object_info, install = boot_install(install, report)
+        object_info, install, traced = _boot(install, graph if trace else None, report)
         capsule = make_capsule(
-            install, ui, graph, object_info, name=name, message=message, look_up=look_up, report=report
+            install, ui, graph, object_info, name=name, message=message, look_up=look_up, trace=traced, report=report
         )
     refuse_blocked(capsule.lock.findings, strict)
     write_capsule(capsule, out)
     return capsule
+
+
+def _boot(
+    install: Install, traced: dict[str, Any] | None, report: Report
+) -> tuple[dict[str, Any], Install, Trace | None]:
+    """Boot `install` once, and run the graph `traced` in it when there is one."""
+    if traced is None:
+        return *boot_install(install, report), None
+    run = traced_run(install, traced, report)
+    return *run.booted, run.trace
+
+
+def _refuse_trace(comfy: str, trace: bool) -> None:
+    if trace:
+        message = f"The ComfyUI at {without_credentials(comfy)} runs already; a traced run needs one of its own."
+        raise BadInput("no-trace-there", message, "Give its folder with --comfy DIR, on its machine.")
 
 
 def _read_graphs(workflow: Path, api: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -48,6 +48,7 @@ def command() -> None:
 @click.option("--api", type=FILE, help="The workflow's API graph, from ComfyUI's File → Export (API).")
 @click.option("--packs", type=click.Choice(["used", "all"]), default="all", show_default=True)
 @click.option("--look-up", is_flag=True, help="Ask Hugging Face and Civitai which addresses have the models' bytes.")
+@click.option("--trace", is_flag=True, help="Run the workflow once, and record every file that it opens.")
 @click.option("-o", "--out", type=FOLDER, help="Write the lock and the carried files into this folder.")
 @click.option("--strict", is_flag=True, help="Exit with 3 when a finding blocks exact reproduction.")
 @python_option
@@ -59,6 +60,7 @@ def snapshot(
     api: Path | None,
     packs: Packs,
     look_up: bool,
+    trace: bool,
     out: Path | None,
     strict: bool,
     python: Path | None,
@@ -77,6 +79,7 @@ def snapshot(
             api=api,
             packs=packs,
             look_up=look_up,
+            trace=trace,
             out=out,
             report=report,
         )
@@ -95,6 +98,7 @@ def snapshot(
 @click.option("--name", help="The workflow's name in the API; else the capsule file's.")
 @click.option("--message", default="", help="What this version is.")
 @click.option("--look-up", is_flag=True, help="Ask Hugging Face and Civitai which addresses have the models' bytes.")
+@click.option("--trace", is_flag=True, help="Run the workflow once, and record every file that it opens.")
 @click.option("--strict", is_flag=True, help="Write nothing when a finding blocks exact reproduction; exit with 3.")
 @python_option
 @json_option
@@ -106,6 +110,7 @@ def export(
     name: str | None,
     message: str,
     look_up: bool,
+    trace: bool,
     strict: bool,
     python: Path | None,
     as_json: bool,
@@ -124,6 +129,7 @@ def export(
             message=message,
             strict=strict,
             look_up=look_up,
+            trace=trace,
             python=python,
             report=report,
         )

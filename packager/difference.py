@@ -17,7 +17,7 @@ from .materialise import read_pylock
 from .progress import Report, silent
 from .snapshot import snapshot_install
 
-Section = Literal["platform", "comfyui", "pack", "python", "system", "model", "input", "finding"]
+Section = Literal["platform", "comfyui", "pack", "python", "system", "model", "input", "file", "finding"]
 
 _SHORT = 12  # hex digits shown
 # What people ask for first when something no longer works.
@@ -82,7 +82,7 @@ def _read_folder(folder: Path) -> tuple[Lock, str]:
 def differences(before: Side, after: Side) -> tuple[Change, ...]:
     """Every change from `before` to `after`, in the order in which one would look.
 
-    Models, inputs and findings are compared only where both are of a workflow: a ComfyUI alone has none to compare.
+    Models, inputs, files and findings are compared only where both are of a workflow: a ComfyUI alone has none.
     """
     one, two = before.lock, after.lock
     found = [
@@ -95,6 +95,7 @@ def differences(before: Side, after: Side) -> tuple[Change, ...]:
     if before.of_workflow and after.of_workflow:
         found += _listed("model", _models(one), _models(two))
         found += _listed("input", _inputs(one), _inputs(two))
+        found += _listed("file", _files(one), _files(two))
         found += _listed("finding", _findings(one.findings), _findings(two.findings))
     return tuple(found)
 
@@ -164,6 +165,10 @@ def _models(lock: Lock) -> dict[str, str]:
 
 def _inputs(lock: Lock) -> dict[str, str]:
     return {item.name: f"{item.size:,} bytes {item.sha256[:_SHORT]}" for item in lock.inputs}
+
+
+def _files(lock: Lock) -> dict[str, str]:
+    return {f"{item.place}/{item.name}": f"{item.size:,} bytes {item.sha256[:_SHORT]}" for item in lock.files}
 
 
 def _findings(findings: Sequence[Finding]) -> dict[str, str]:

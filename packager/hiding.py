@@ -19,6 +19,7 @@ from .secrets import (
     through_json,
 )
 
+_SINGLE = ("inputs/", "files/")  # entries of one file each, which can be left out; a pack's go together
 _EDGE = 1024 * 1024  # bytes at both ends of a binary file; metadata stands there
 
 
@@ -55,7 +56,7 @@ def _hidden(capsule: Capsule, vault: Vault) -> Capsule:
     graph = {node: vault.hide_all(entry, _node(node, entry)) for node, entry in capsule.graph.items()}
     workflow = _workflow(capsule.workflow, vault)
     files = {name: _file(name, data, vault) for name, data in capsule.files.items()}
-    kept = {name: data for name, data in files.items() if not name.startswith("inputs/") or not _holds(data, vault)}
+    kept = {name: data for name, data in files.items() if not name.startswith(_SINGLE) or not _holds(data, vault)}
     return dataclasses.replace(
         capsule,
         lock=_lock(capsule.lock, kept, vault),
@@ -124,6 +125,7 @@ def _lock(lock: Lock, files: Mapping[str, bytes], vault: Vault) -> Lock:
         update={
             "message": vault.hide(lock.message, "the message"),
             "inputs": tuple(InputFile(name=name, size=len(data), sha256=sha256_bytes(data)) for name, data in inputs),
+            "files": tuple(each for each in lock.files if not each.carried or each.carried in files),
             "findings": tuple(findings),
             "observed": type(lock.observed).model_validate(observed),
         }
@@ -156,7 +158,7 @@ def _findings(capsule: Capsule, hidden: Capsule, vault: Vault) -> list[Finding]:
     for name, data in capsule.files.items():
         if name not in hidden.files:
             found.append(_left_out(name))
-        elif not name.startswith("inputs/") and _holds(data, vault):
+        elif not name.startswith(_SINGLE) and _holds(data, vault):
             found.append(_carried(name))
     return found
 

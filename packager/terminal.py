@@ -137,6 +137,8 @@ def show_lock(lock: Lock, distributions: int) -> None:
         say(f"model     {model.folder}/{model.name} {model.size} bytes sha256:{model.sha256[:12]}")
     for item in lock.inputs:
         say(f"input     {item.name} {item.size} bytes")
+    for file in lock.files:
+        say(f"file      {file.place}/{file.name} {file.size} bytes sha256:{file.sha256[:12]}")
     show_findings(lock.findings)
 
 

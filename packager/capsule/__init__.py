@@ -47,6 +47,7 @@ from .models import (
     Source,
     Submodule,
     System,
+    UsedFile,
     carried_entries,
 )
 from .pylocktool import NOBODY, ChangedFile, Editable, PythonTool
@@ -89,6 +90,7 @@ __all__ = [
     "Source",
     "Submodule",
     "System",
+    "UsedFile",
     "beyond_links",
     "canonical_json",
     "carried_entries",

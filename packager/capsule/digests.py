@@ -73,4 +73,6 @@ def environment_digest(lock: Lock, pylock: str) -> str:
         "models": [model.model_dump(mode="json", exclude={"sources"}) for model in lock.models],
         "python": sha256_bytes(pylock.encode()),
     }
+    if lock.files:
+        value["files"] = [item.model_dump(mode="json", exclude={"sources", "carried"}) for item in lock.files]
     return sha256_bytes(canonical_json(value))

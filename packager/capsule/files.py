@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from ..caches import CACHES
 from ..errors import CapsuleError
 from ..secrets import is_secret_file
 from .git import git, git_names, is_checkout
@@ -19,7 +20,7 @@ START_SCRIPTS = ("start-comfyui.sh", "start-comfyui.bat")
 
 #: At ComfyUI's top, but no part of it: the lock's other parts, what it makes, what belongs to this one machine.
 NOT_CORE = frozenset(
-    {"custom_nodes", "models", "input", "output", "temp", "user", "extra_model_paths.yaml", *START_SCRIPTS}
+    {"custom_nodes", "models", "input", "output", "temp", "user", "extra_model_paths.yaml", CACHES} | {*START_SCRIPTS}
 )
 
 _HEAD = 64 << 10  # bytes of a file that tell whether it holds a secret

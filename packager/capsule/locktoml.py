@@ -20,6 +20,7 @@ _SECTIONS = {
     "packs": "Every custom-node pack; `used` says whether this graph needs it.",
     "models": "The model files that the graph uses: content is identity, the path only a placement.",
     "inputs": "The input files that the graph reads; their bytes are in inputs/.",
+    "files": "Further files that a traced run opened: ignored by git, or in a cache of the user's.",
     "findings": "What stands against exact reproduction, each with its cure.",
     "observed": "Merely seen; no part of the environment digest.",
 }

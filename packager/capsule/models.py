@@ -161,6 +161,23 @@ class InputFile(Frozen):
     sha256: str
 
 
+class UsedFile(Frozen):
+    """One file that a traced run opened and that nothing else of the lock gives back.
+
+    Attributes:
+        place: ``comfyui``, ComfyUI's own folder, where git ignores it; ``cache``, the caches of the user's libraries.
+        name: relative to that place, with ``/``, e.g. ``huggingface/hub/models--a--b/snapshots/…/model.safetensors``.
+        carried: the entry with its bytes; empty for a large one, which is had again as models are.
+    """
+
+    place: Literal["comfyui", "cache"]
+    name: str
+    size: int
+    sha256: str
+    sources: tuple[ModelOrigin, ...] = ()
+    carried: str = ""
+
+
 class Finding(Frozen):
     """One thing that stands against exact reproduction."""
 
@@ -197,13 +214,14 @@ class Lock(Frozen):
     packs: tuple[Pack, ...] = ()
     models: tuple[Model, ...] = ()
     inputs: tuple[InputFile, ...] = ()
+    files: tuple[UsedFile, ...] = ()
     findings: tuple[Finding, ...] = ()
     observed: Observed = Observed()
 
 
 def carried_entries(lock: Lock) -> list[str]:
     """The entries with carried bytes that `lock` names, sorted."""
-    names = [f"inputs/{item.name}" for item in lock.inputs]
+    names = [f"inputs/{item.name}" for item in lock.inputs] + [item.carried for item in lock.files]
     for source in (lock.comfyui, *lock.packs):
         names += [
             source.carried,

@@ -10,6 +10,7 @@ from .live import live_address, live_install, live_object_info, live_torch
 from .port import free_port
 from .process import ComfyProcess
 from .refusal import GraphRefused
+from .trace import Trace, Traced, traced_run
 
 __all__ = [
     "Booted",
@@ -20,6 +21,8 @@ __all__ = [
     "Install",
     "Queue",
     "Submitted",
+    "Trace",
+    "Traced",
     "Uploaded",
     "boot",
     "boot_object_info",
@@ -30,4 +33,5 @@ __all__ = [
     "live_install",
     "live_object_info",
     "live_torch",
+    "traced_run",
 ]

@@ -54,9 +54,14 @@ async def _ask(install: Install, report: Report, timeout: float) -> Booted:
     async with await ComfyProcess.start(install, env=env, on_line=on_line) as process:
         await process.wait_ready(timeout)
         async with ComfyClient(process.base_url) as client:
-            object_info = await client.object_info()
-            said = await client.model_folders()
-        return Booted(object_info, _with_folders(install, said, process.output_dir))
+            return await booted(install, client, process)
+
+
+async def booted(install: Install, client: ComfyClient, process: ComfyProcess) -> Booted:
+    """What the running `process` of `install` says of itself."""
+    object_info = await client.object_info()
+    said = await client.model_folders()
+    return Booted(object_info, _with_folders(install, said, process.output_dir))
 
 
 def _with_folders(install: Install, said: Iterable[Mapping[str, Any]], output: Path) -> Install:

@@ -16,6 +16,7 @@ from typing import Self
 
 import aiohttp
 
+from ..caches import cache_environment
 from ..errors import CapsuleError
 from .device import needs_cpu_flag
 from .install import Install
@@ -71,6 +72,7 @@ class ComfyProcess:
         output_dir: Path | None = None,
         temp_dir: Path | None = None,
         user_dir: Path | None = None,
+        through: Sequence[str | Path] = (),
         env: Mapping[str, str] | None = None,
         on_line: Callable[[str], None] | None = None,
     ) -> Self:
@@ -80,6 +82,7 @@ class ComfyProcess:
             cpu: whether to pass ``--cpu``; None decides by the machine and the install's torch.
             port: a free one is found when not given.
             temp_dir: the folder *below which* ComfyUI makes and removes ``temp``.
+            through: a script and its arguments, which starts ``main.py`` with what follows.
             env: added to this process's environment.
             on_line: called with each line it prints, as it comes.
 
@@ -92,7 +95,7 @@ class ComfyProcess:
         for folder in folders.values():
             folder.mkdir(parents=True, exist_ok=True)
         chosen = port or free_port()
-        argv = [str(install.python), "main.py", *_arguments(install, chosen, folders), *extra_args]
+        argv = [str(install.python), *map(str, through), "main.py", *_arguments(install, chosen, folders), *extra_args]
         if cpu or (cpu is None and needs_cpu_flag(install)):
             argv.append("--cpu")
         kept = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
@@ -100,7 +103,7 @@ class ComfyProcess:
             process = await asyncio.create_subprocess_exec(
                 *argv,
                 cwd=install.root,
-                env={**kept, "PYTHONUNBUFFERED": "1", **(env or {})},
+                env={**kept, **cache_environment(install.root), "PYTHONUNBUFFERED": "1", **(env or {})},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,

@@ -19,11 +19,14 @@ from ..errors import BadInput
 from ..materialise import (
     ModelStore,
     Packs,
+    as_model,
+    carried_bytes,
     chosen_packs,
     link_or_copy,
     materialise_sources,
     model_sources,
     pack_place,
+    used_files,
 )
 from ..progress import Progress, Report
 from ..snapshot import packages_of_python
@@ -93,7 +96,7 @@ def _fill(
         carry_python(prefix, plan.python_version, into / "python", report)
         packages |= packages_of_python(into / "python")
     _sources(capsule, into, report, packs)
-    _models(capsule, into / "models", report, models_from)
+    _models(capsule, into / "models", report, models_from, packs)
     report(Progress(phase="image", item="gateway"))
     copy_own(into / "gateway")
     here = Path(__file__).parent
@@ -142,14 +145,20 @@ def _sources(capsule: Capsule, into: Path, report: Report, packs: Packs) -> None
     shutil.rmtree(staging)
 
 
-def _models(capsule: Capsule, into: Path, report: Report, models_from: Sequence[Path]) -> None:
-    """The model files by their digest: one that is used under two names is one file."""
+def _models(capsule: Capsule, into: Path, report: Report, models_from: Sequence[Path], packs: Packs) -> None:
+    """The models and further files by their digest: one that is used under two names is one file."""
     into.mkdir()
     store, sources = ModelStore(), model_sources(models_from)
     models = {item.sha256: item for item in capsule.lock.models}
+    for file in used_files(capsule, packs):
+        if (data := carried_bytes(capsule, file)) is not None:
+            (into / file.sha256).write_bytes(data)
+        else:
+            models.setdefault(file.sha256, as_model(file))
     for done, (digest, model) in enumerate(sorted(models.items())):
         report(Progress(phase="models", item=model.name, done=done, total=len(models)))
-        link_or_copy(store.obtain(model, sources, report), into / digest)
+        if not (into / digest).exists():
+            link_or_copy(store.obtain(model, sources, report), into / digest)
 
 
 def _make_equal(folder: Path) -> int:

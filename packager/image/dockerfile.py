@@ -70,10 +70,12 @@ def dockerfile(plan: ImagePlan) -> str:
         _copy(f"models/{item.sha256}", f"/comfyui/models/{item.folder}/{item.name}", "--chmod=0644")
         for item in plan.models
     ]
+    files = [_copy(f"models/{item.sha256}", f"/comfyui/{item.name}", "--chmod=0644") for item in plan.files]
     parts = {
         "PYTHON_STAGE": stage,
         "PACKS": "".join(packs),
         "MODELS": "".join(models),
+        "FILES": "".join(files),
         "UNPROVED": _UNPROVED if plan.unproved else "",
         "WHEELS": _fill(_WHEELS, {"LOCAL": " ".join(LOCAL_WHEELS)}) if plan.carried else "",
         "OVERLAY": _fill(_OVERLAY, _words(plan)) if plan.overlay else "",

@@ -59,7 +59,7 @@ RUN --mount=type=bind,from=uv,source=/opt/uv/bin/uv,target=/build/uv \
     /build/uv pip sync --quiet --no-build --python /opt/venv/bin/python --preview-features pylock \
         --index @OWN_INDEX@ /build/lock/pylock.toml@UNPROVED@@WHEELS@@OVERLAY@
 COPY --link --from=comfyui /comfyui/ /comfyui/
-@PACKS@COPY --link --from=gateway /opt/gateway/ /opt/gateway/
+@PACKS@@FILES@COPY --link --from=gateway /opt/gateway/ /opt/gateway/
 COPY --link --chmod=0755 build/comfy-capsule /usr/local/bin/comfy-capsule
 ENV HOME=/state \
     LANG=C.UTF-8 \

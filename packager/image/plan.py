@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..capsule import Capsule, Pack, System, safe_name
 from ..errors import BadInput, CapsuleError
-from ..materialise import Packs, chosen_packs, pack_place, read_pylock, refuse_not_carried
+from ..materialise import Packs, chosen_packs, pack_place, read_pylock, refuse_not_carried, used_files, used_place
 
 DEFAULT_BASE = "debian:bookworm-slim"
 
@@ -33,6 +33,15 @@ class BakedModel(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     folder: str
+    name: str
+    sha256: str
+
+
+class BakedFile(BaseModel):
+    """A further file that a run opened: where it goes, from ComfyUI's folder on, and its digest."""
+
+    model_config = ConfigDict(frozen=True)
+
     name: str
     sha256: str
 
@@ -63,6 +72,7 @@ class ImagePlan(BaseModel):
     packages: tuple[str, ...] = ()
     packs: tuple[str, ...]
     models: tuple[BakedModel, ...]
+    files: tuple[BakedFile, ...] = ()
     unproved: bool
     carried: bool = False
     overlay: bool = False
@@ -118,6 +128,7 @@ def make_plan(
         packs=tuple(sorted(_copied(pack) for pack in chosen_packs(capsule, packs))),
         packages=_packages(lock.system),
         models=tuple(BakedModel(folder=item.folder, name=item.name, sha256=item.sha256) for item in lock.models),
+        files=tuple(BakedFile(name=used_place(item), sha256=item.sha256) for item in used_files(capsule, packs)),
         unproved=bool(locked.unproved),
         carried=any(wheel.path for item in locked.pylock.packages for wheel in item.wheels or ()),
         overlay=bool(locked.tool.changed or locked.tool.removed or locked.tool.editables),

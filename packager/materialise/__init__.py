@@ -18,6 +18,7 @@ from .python import (
     venv_python,
 )
 from .sources import Packs, Sources, chosen_packs, materialise_sources, pack_place, refuse_sources
+from .used_files import as_model, carried_bytes, place_used_files, used_files, used_place
 from .uvlock import OWN_INDEX, uv_lock_offline
 
 __all__ = [
@@ -34,6 +35,8 @@ __all__ = [
     "RunningPython",
     "Sink",
     "Sources",
+    "as_model",
+    "carried_bytes",
     "chosen_packs",
     "find_python",
     "gather_wheels",
@@ -47,6 +50,7 @@ __all__ = [
     "place",
     "place_inputs",
     "place_models",
+    "place_used_files",
     "read_pylock",
     "refuse_not_carried",
     "refuse_python",
@@ -54,6 +58,8 @@ __all__ = [
     "remove_tree",
     "removed_names",
     "site_packages",
+    "used_files",
+    "used_place",
     "uv_lock_offline",
     "venv_python",
 ]

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 from pydantic import BaseModel, ConfigDict
 
+from ..caches import CACHES, cache_environment
 from ..capsule import START_SCRIPTS, Capsule, is_checkout
 from ..errors import BadInput, CapsuleError
 from ..materialise import (
@@ -25,6 +26,7 @@ from ..materialise import (
     place,
     place_inputs,
     place_models,
+    place_used_files,
     remove_tree,
 )
 from ..progress import Report
@@ -73,6 +75,7 @@ def apply(
         with _timed(seconds, "models"):
             place_models(capsule.lock.models, comfyui, report, models_from=models_from, store=store)
             place_inputs(capsule, comfyui, report)
+            place_used_files(capsule, comfyui, report, packs=packs, models_from=models_from, store=store)
         write_start_script(comfyui)
         with _timed(seconds, "verify"):
             table = verify_bytes(capsule, comfyui, packs=packs, report=report)
@@ -94,16 +97,20 @@ def write_start_script(comfyui: Path) -> Path:
     """Write the script that starts ComfyUI with its own Python; git is told not to see it as a local change."""
     windows = sys.platform == "win32"
     script = place(comfyui, START_SCRIPTS[windows])
+    environment = cache_environment(comfyui)
+    caches = [(name, Path(path).relative_to(comfyui).as_posix()) for name, path in environment.items()]
     if windows:
-        text = '@echo off\r\ncd /d "%~dp0"\r\n.venv\\Scripts\\python.exe main.py %*\r\n'
+        told = "".join(f"set {name}=%CD%\\{path}\r\n".replace("/", "\\") for name, path in caches)
+        text = f'@echo off\r\ncd /d "%~dp0"\r\n{told}.venv\\Scripts\\python.exe main.py %*\r\n'
     else:
         text = "#!/bin/sh\n# Starts this ComfyUI with its own Python; arguments go to main.py.\n"
-        text += 'cd "$(dirname "$0")" && exec .venv/bin/python main.py "$@"\n'
+        told = "".join(f'export {name}="$PWD/{path}" && ' for name, path in caches)
+        text += f'cd "$(dirname "$0")" && {told}exec .venv/bin/python main.py "$@"\n'
     script.write_text(text, newline="")
     script.chmod(script.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
     if is_checkout(comfyui):
         with place(comfyui, ".git/info/exclude").open("a") as file:
-            file.write(f"/{script.name}\n")
+            file.write(f"/{script.name}\n/{CACHES}/\n")
     return script
 
 

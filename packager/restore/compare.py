@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from packaging.pylock import Package
 
+from ..caches import cache_roots
 from ..capsule import (
     NOBODY,
     Capsule,
@@ -18,11 +20,13 @@ from ..capsule import (
     Platform,
     PythonTool,
     System,
+    UsedFile,
     safe_name,
 )
+from ..comfy import Install
 from ..digest_cache import sha256_files
 from ..hashing import Hashed
-from ..materialise import LockedPython, pack_place
+from ..materialise import LockedPython, pack_place, used_place
 from ..progress import Report, silent
 from ..workflow import frozen_signature
 from .table import Row, row
@@ -178,14 +182,34 @@ def input_rows(inputs: Sequence[InputFile], folder: Path) -> Iterator[Row]:
         yield _file_row("input", item.name, path, item, hashed)
 
 
-def _hashed(places: Sequence[tuple[Model | InputFile, Path | None]], report: Report) -> dict[Path, Hashed]:
+def file_rows(files: Iterable[UsedFile], install: Install, report: Report) -> Iterator[Row]:
+    """One row a further file that a run opened. Those of caches may lie in the install's own, or in this user's."""
+    places = [(item, _used_file(item, install)) for item in files]
+    hashed = _hashed(places, report)
+    for item, path in places:
+        yield _file_row("file", used_place(item), path, item, hashed)
+
+
+def _used_file(item: UsedFile, install: Install) -> Path | None:
+    candidates = [install.root / used_place(item)]
+    if item.place == "cache":
+        for root, name in cache_roots(os.environ, Path.home()):
+            inside = PurePosixPath(item.name)
+            if inside.is_relative_to(name):
+                candidates.append(root / inside.relative_to(name))
+    elif item.name.startswith("custom_nodes/"):
+        candidates += [root / item.name.removeprefix("custom_nodes/") for root in install.custom_nodes]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _hashed(places: Sequence[tuple[Model | InputFile | UsedFile, Path | None]], report: Report) -> dict[Path, Hashed]:
     """The files that have the right size: another size is difference enough."""
     alike = [path for item, path in places if path and path.is_file() and path.stat().st_size == item.size]
     return sha256_files(alike, report, phase="verify")
 
 
 def _file_row(
-    kind: str, subject: str, path: Path | None, expected: Model | InputFile, hashed: Mapping[Path, Hashed]
+    kind: str, subject: str, path: Path | None, expected: Model | InputFile | UsedFile, hashed: Mapping[Path, Hashed]
 ) -> Row:
     if path is None or not path.is_file():
         return row(kind, subject, expected.sha256[:_SHORT], "missing", False)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import NOBODY, Capsule, Finding, Lock, Source
+from ..capsule import NOBODY, Capsule, Finding, Lock, Model, Source
 from ..command import without_credentials
 from ..errors import BadInput, CapsuleError
 from ..materialise import (
@@ -16,12 +16,16 @@ from ..materialise import (
     ModelStore,
     Packs,
     RunningPython,
+    as_model,
+    carried_bytes,
     chosen_packs,
     find_python,
     pack_place,
     read_pylock,
     refuse_python,
     refuse_sources,
+    used_files,
+    used_place,
 )
 from ..snapshot import missing_here
 
@@ -81,6 +85,7 @@ def plan_restore(
         *_python_steps(capsule, trust),
         *_system_steps(capsule.lock),
         *_model_steps(capsule, models_from, store or ModelStore()),
+        *_file_steps(capsule, packs, models_from, store or ModelStore()),
         *(Step(what="input", item=item.name, source="the capsule", size=item.size) for item in capsule.lock.inputs),
         _verify_step(trust),
     )
@@ -168,14 +173,28 @@ def _system_steps(lock: Lock) -> Iterator[Step]:
 
 
 def _model_steps(capsule: Capsule, models_from: Sequence[Path], store: ModelStore) -> Iterator[Step]:
-    folders = [f"by sha256 from {folder}" for folder in models_from]
     for model in capsule.lock.models:
-        if store.find(model) is not None:
-            source, risk = "this machine's model store", ""
-        else:
-            source = ", else ".join([*folders, *(without_credentials(source.url) for source in model.sources)])
-            risk = "" if source else "missing: give --models-from DIR"
+        source, risk = _whence(model, models_from, store)
         yield Step(what="model", item=f"{model.folder}/{model.name}", source=source, size=model.size, risk=risk)
+
+
+def _whence(model: Model, models_from: Sequence[Path], store: ModelStore) -> tuple[str, str]:
+    """Where the model will come from, and what stands against it."""
+    if store.find(model) is not None:
+        return "this machine's model store", ""
+    folders = [f"by sha256 from {folder}" for folder in models_from]
+    source = ", else ".join([*folders, *(without_credentials(source.url) for source in model.sources)])
+    return source, "" if source else "missing: give --models-from DIR"
+
+
+def _file_steps(capsule: Capsule, packs: Packs, models_from: Sequence[Path], store: ModelStore) -> Iterator[Step]:
+    for item in used_files(capsule, packs):
+        place = used_place(item)
+        if carried_bytes(capsule, item) is not None:
+            yield Step(what="file", item=place, source="the capsule", size=item.size)
+        else:
+            source, risk = _whence(as_model(item), models_from, store)
+            yield Step(what="file", item=place, source=source, size=item.size, risk=risk)
 
 
 def _verify_step(trust: bool) -> Step:

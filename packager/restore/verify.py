@@ -7,11 +7,12 @@ from pathlib import Path
 from ..capsule import Capsule, environment_digest
 from ..comfy import boot_object_info, find_install
 from ..errors import CapsuleError
-from ..materialise import Packs, chosen_packs, read_pylock
+from ..materialise import Packs, chosen_packs, read_pylock, used_files
 from ..progress import Progress, Report, silent
 from ..snapshot import Snapshot, missing_here, snapshot_install
 from .compare import (
     comfyui_rows,
+    file_rows,
     input_rows,
     model_rows,
     node_rows,
@@ -70,6 +71,7 @@ def verify_bytes(
         *python_rows(expected, read_pylock(found.pylock)),
         *model_rows(capsule.lock.models, install.model_folders, report),
         *input_rows(capsule.lock.inputs, install.input_dir),
+        *file_rows(used_files(capsule, packs), install, report),
     ]
     unknown = unproved_python(expected, read_pylock(found.pylock))
     unproved = [f"No hash could be had to hold to it: {some(unknown)}."] if unknown else []
@@ -92,20 +94,24 @@ def verify_nodes(capsule: Capsule, comfy: Path, table: Table, *, report: Report 
     return table.model_copy(update={"rows": (*table.rows, *rows)})
 
 
+_PROVED = ("file", "model", "python", "system")
+
+
 def _digest_rows(capsule: Capsule, found: Snapshot, rows: list[Row]) -> list[Row]:
     """The environment digest of what was found, in which everything comes together.
 
-    What only a running ComfyUI can tell (the packs' classes) and what rows have proved already (models, the system, and
-    the distributions, whose list may be written down in another way) is taken from the capsule. Where a hash could not
-    be had again there is no such row: it would prove nothing.
+    What only a running ComfyUI can tell (the packs' classes) and what rows have proved already (models and other files,
+    the system, and the distributions, whose list may be written down in another way) is taken from the capsule. Where a
+    hash could not be had again there is no such row: it would prove nothing.
     """
     if unproved_python(read_pylock(capsule.pylock), read_pylock(found.pylock)):
         return []
-    proved = {kind: all(row.equal for row in rows if row.kind == kind) for kind in ("model", "python", "system")}
+    proved = {kind: all(row.equal for row in rows if row.kind == kind) for kind in _PROVED}
     classes = {pack.name: pack.classes for pack in capsule.lock.packs}
     packs = tuple(pack.model_copy(update={"classes": classes.get(pack.name, ())}) for pack in found.lock.packs)
     models = capsule.lock.models if proved["model"] else ()
+    files = capsule.lock.files if proved["file"] else ()
     system = capsule.lock.system if proved["system"] else found.lock.system
-    lock = found.lock.model_copy(update={"packs": packs, "models": models, "system": system})
+    lock = found.lock.model_copy(update={"packs": packs, "models": models, "files": files, "system": system})
     digest = environment_digest(lock, capsule.pylock if proved["python"] else found.pylock)
     return [row("digest", "environment", capsule.digests.environment, digest)]

@@ -28,17 +28,23 @@ class Inputs(NamedTuple):
     carried: dict[str, bytes]
 
 
-def read_inputs(install: Install, graph: ApiGraph, object_info: Mapping[str, Any], report: Report = silent) -> Inputs:
+def read_inputs(
+    install: Install,
+    graph: ApiGraph,
+    object_info: Mapping[str, Any],
+    report: Report = silent,
+    opened: Iterable[str] = (),
+) -> Inputs:
     """The files of ComfyUI's input folder that `graph` reads, with their bytes.
 
     Known by the definitions' upload flags and by ``name [input]``; also where a node offers a list of what lies in the
-    folder, and where a text is the name of a file in it.
+    folder, and where a text is the name of a file in it. `opened` are further ones that a run was seen to open.
     """
     findings = [_of_another_run(name) for name in produced_files(graph, object_info)]
     files: list[InputFile] = []
     carried: dict[str, bytes] = {}
     root = install.input_dir.resolve()
-    wanted = dict.fromkeys(input_files(graph, object_info), True)
+    wanted = dict.fromkeys([*input_files(graph, object_info), *opened], True)
     for name, by_path in _named(install, root, graph, object_info):
         wanted.setdefault(name, False)
         findings += [_by_path(name)] if by_path else []

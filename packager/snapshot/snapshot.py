@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from packaging.utils import canonicalize_name
@@ -12,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..cache import Cache
 from ..capsule import ApiGraph, ComfyUI, Finding, Lock, Pack, carried_entries
-from ..comfy import Install
+from ..comfy import Install, Trace
 from ..progress import Progress, Report, silent
 from ..together import Together
 from ..workflow import used_classes
@@ -21,8 +23,11 @@ from .inputs import Inputs, read_inputs
 from .models.models import Models, read_models
 from .observed import observe
 from .packs import read_packs
-from .python.lock import lock_python
+from .python.editable import editable_folder
+from .python.lock import lock_python, read_distributions
 from .system.system import SystemRead, read_system
+from .traced.files import UsedFiles, read_used_files
+from .traced.places import Opened, sort_opened
 from .trees.tree import ReadTree
 
 
@@ -56,6 +61,7 @@ def snapshot_install(
     look_up: bool = False,
     cache: Cache | None = None,
     known: str = "",
+    trace: Trace | None = None,
     report: Report = silent,
 ) -> Snapshot:
     """Read `install` from disk; nothing of it is run or changed.
@@ -65,27 +71,34 @@ def snapshot_install(
         object_info: node definitions of the running ComfyUI; needed for the packs' classes and the models.
         look_up: whether Hugging Face and Civitai may be asked which addresses have the models' bytes.
         cache: of what was read before; the user's own when not given.
+        trace: of a run of the workflow here; what it opened is recorded too.
         known: the text of a `pylock.toml` whose word is taken for what equals it; no package index is asked then.
     """
     used = frozenset(used_classes(graph)) if graph else frozenset()
     cache = cache or Cache()
+    opened = _opened(install, trace, cache) if trace is not None else Opened((), (), (), ())
     work = Together(report)
     core_read = work.start(lambda tell: _read_core(install, tell))
     packs_read = work.start(lambda tell: read_packs(install, object_info, used, tell, cache))
     python_read = work.start(lambda tell: lock_python(install, tell, known=known, cache=cache))
     system_read = work.start(lambda tell: _read_system(install, cache, tell))
-    models_read = inputs_read = None
+    models_read = inputs_read = files_read = None
     if graph is not None and object_info is not None:
         models_read = work.start(
-            lambda tell: read_models(install, graph, ui or {}, object_info, tell, cache=cache, look_up=look_up)
+            lambda tell: read_models(
+                install, graph, ui or {}, object_info, tell, cache=cache, look_up=look_up, opened=opened.models
+            )
         )
-        inputs_read = work.start(lambda tell: read_inputs(install, graph, object_info, tell))
+        inputs_read = work.start(lambda tell: read_inputs(install, graph, object_info, tell, opened.inputs))
+    if trace is not None:
+        files_read = work.start(lambda tell: read_used_files(opened, trace, Path.home(), tell, cache))
     work.wait()
     core, packs = core_read.result(), packs_read.result()
     python, system = python_read.result(), system_read.result()
     models = models_read.result() if models_read is not None else Models(models=(), findings=())
     inputs = inputs_read.result() if inputs_read is not None else Inputs((), (), {})
-    findings = [*core.findings, *packs.findings, *python.findings, *system.findings, *models.findings, *inputs.findings]
+    used_files = files_read.result() if files_read is not None else UsedFiles((), (), {})
+    every = (core, packs, python, system, models, inputs, used_files)
     lock = Lock(
         name=name,
         message=message,
@@ -95,11 +108,18 @@ def snapshot_install(
         packs=packs.packs,
         models=models.models,
         inputs=inputs.files,
+        files=used_files.files,
         observed=observe(install),
-        findings=_sorted(findings),
+        findings=_sorted([finding for part in every for finding in part.findings]),
     )
-    files = {**core.files, **packs.files, **python.files, **inputs.carried}
+    files = {**core.files, **packs.files, **python.files, **inputs.carried, **used_files.carried}
     return Snapshot(lock=lock, pylock=python.text, files=files)
+
+
+def _opened(install: Install, trace: Trace, cache: Cache) -> Opened:
+    installed, _ = read_distributions(install, cache)
+    folders = [editable_folder(item.distribution, item.places) for item in installed if item.distribution.editable]
+    return sort_opened(install, trace.read, os.environ, Path.home(), [folder for folder in folders if folder])
 
 
 def _read_core(install: Install, report: Report) -> ReadTree:

@@ -44,16 +44,19 @@ def read_models(
     *,
     cache: Cache | None = None,
     look_up: bool | LookUp = False,
+    opened: Iterable[Found] = (),
 ) -> Models:
     """The models that `graph` uses, with size and sha256, sorted by folder and name.
 
     Args:
         cache: of what is dear to read; the user's own when not given.
         look_up: whether the network is asked which address has each model's bytes, or how.
+        opened: further ones that a run was seen to open.
     """
     cache = cache or Cache()
     found, absent = find_models(model_folders(install), graph, object_info)
-    found, refused = _usable(install, found)
+    named = {(item.folder, item.name): item for item in (*opened, *found)}
+    found, refused = _usable(install, [named[key] for key in sorted(named)])
     hashed = sha256_files([item.path for item in found], report, phase="models", cache=cache)
     unread = [_unread(item, error) for item in found if (error := hashed[item.path].error) is not None]
     found = [item for item in found if hashed[item.path].error is None]

@@ -47,15 +47,13 @@ def carry_editable(item: Distribution, places: Places) -> Carried:
     Raises:
         CannotCarry: its folder is gone or too large, or its backend does what cannot be told without running it.
     """
-    restored = places.prefix / "src" / item.name
-    own = f"__capsule__.{item.name}.pth"
-    ours = (places.site / own).is_file()
-    root = restored if ours else local_path(str((item.direct_url or {}).get("url", "")))
+    own = _own_name(item)
+    root = editable_folder(item, places)
     if root is None or not root.is_dir():
         raise CannotCarry("is editable, and its folder is gone.")
     root = root.resolve()
     try:
-        paths, modules = _imports(item, places, root, restored.with_name(f"{item.name}.modules"))
+        paths, modules = _imports(item, places, root, places.prefix / f"src/{item.name}.modules")
         tree = _tar(root)
         files = metadata_files(item, places)
     except OSError as error:
@@ -66,6 +64,17 @@ def carry_editable(item: Distribution, places: Places) -> Carried:
     said = Editable(name=item.name, tree=entry, sha256=sha256_bytes(tree), paths=tuple(sorted(paths)), modules=modules)
     files[own] = Packed(_own_path_file(said, places))
     return Carried(said, wheel_name(item), pack(item.info, files), tree)
+
+
+def editable_folder(item: Distribution, places: Places) -> Path | None:
+    """Where the source of the editable `item` is said to be."""
+    if (places.site / _own_name(item)).is_file():
+        return places.prefix / "src" / item.name
+    return local_path(str((item.direct_url or {}).get("url", "")))
+
+
+def _own_name(item: Distribution) -> str:
+    return f"__capsule__.{item.name}.pth"
 
 
 def _own_path_file(said: Editable, places: Places) -> bytes:

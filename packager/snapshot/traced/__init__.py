@@ -1,0 +1,1 @@
+"""What a traced run opened beyond what the lock knows already."""
