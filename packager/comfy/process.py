@@ -99,11 +99,14 @@ class ComfyProcess:
         if cpu or (cpu is None and needs_cpu_flag(install)):
             argv.append("--cpu")
         kept = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+        caches = cache_environment(install.root)
+        if "HF_HOME" in caches:  # what it needs of the hub is there; a newer state of it would be another one
+            kept = {"HF_HUB_OFFLINE": "1", **kept}
         try:
             process = await asyncio.create_subprocess_exec(
                 *argv,
                 cwd=install.root,
-                env={**kept, **cache_environment(install.root), "PYTHONUNBUFFERED": "1", **(env or {})},
+                env={**kept, **caches, "PYTHONUNBUFFERED": "1", **(env or {})},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,

@@ -119,7 +119,7 @@ def snapshot_install(
 def _opened(install: Install, trace: Trace, cache: Cache) -> Opened:
     installed, _ = read_distributions(install, cache)
     folders = [editable_folder(item.distribution, item.places) for item in installed if item.distribution.editable]
-    return sort_opened(install, trace.read, os.environ, Path.home(), [folder for folder in folders if folder])
+    return sort_opened(install, trace, os.environ, Path.home(), [folder for folder in folders if folder])
 
 
 def _read_core(install: Install, report: Report) -> ReadTree:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 import trees
-from bench import PLAIN, bench_home, bench_install, fresh_install
+from bench import PLAIN, bench_install, fresh_install
 from comfy_capsule.packager import actions
 from comfy_capsule.packager.capsule import Capsule, read_capsule
 from comfy_capsule.packager.comfy import find_install, traced_run
@@ -102,10 +102,10 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
         (hub / "snapshots" / COMMIT / name).symlink_to(f"../../blobs/{etag}")
     import_torch = "import sys, torch; torch.save({}, sys.argv[1])"
     (caches / "torch/hub/checkpoints").mkdir(parents=True)
-    trees.subprocess.run(
+    subprocess.run(
         [comfy / ".venv/bin/python", "-c", import_torch, caches / "torch/hub/checkpoints/part.pth"], check=True
     )
-    outside = Path(tempfile.mkdtemp(dir=bench_home().parent)) / "outside.txt"
+    outside = Path(tempfile.mkdtemp(dir=Path.home())) / "outside.txt"
     outside.write_text("outside")
     api = PLAIN.api | {"90": {"class_type": "Opens", "inputs": {"outside": str(outside)}}}
     (folder / "api.json").write_text(json.dumps(api))
@@ -117,10 +117,7 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
 @pytest.fixture(autouse=True)
 def _own_caches(traced: Traced, monkeypatch: pytest.MonkeyPatch) -> None:
     """The user of these tests has caches of his own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(traced.caches))
-    monkeypatch.setenv("HF_HOME", str(traced.caches / "huggingface"))
-    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "TORCH_HOME"):
-        monkeypatch.delenv(name, raising=False)
+    _use(monkeypatch, traced.caches)
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +125,7 @@ def capsule(traced: Traced, tmp_path_factory: pytest.TempPathFactory) -> Capsule
     """Exported with a trace, as the command does it."""
     out = tmp_path_factory.mktemp("capsules") / "opens.capsule.zip"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(traced.caches))
-        patch.setenv("HF_HOME", str(traced.caches / "huggingface"))
+        _use(patch, traced.caches)
         actions.export(
             str(traced.comfy),
             traced.workflow,
@@ -178,23 +174,21 @@ def test_each_is_a_finding(capsule: Capsule, traced: Traced) -> None:
     assert not traced_codes
 
 
-def test_it_runs_where_nothing_of_it_was(capsule: Capsule, traced: Traced, tmp_path: Path) -> None:
+def test_it_runs_where_nothing_of_it_was(
+    capsule: Capsule, traced: Traced, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Restored, with empty caches: it opens its own, and a trace of that records the same."""
     graph = json.loads(traced.api.read_text())
     graph["90"]["inputs"]["outside"] = ""
     store = ModelStore(tmp_path / "store")
     models = [bench_install() / "models", traced.caches]
-    made = restore(capsule, tmp_path / "ComfyUI", trust=True, models_from=models, store=store)
+    made = restore(capsule, tmp_path / "ComfyUI", models_from=models, store=store)
     assert made.table.equal, made.table.differing
     assert {row.subject for row in made.table.rows if row.kind == "file"} == {
         f".capsule-cache/{item.name}" if item.place == "cache" else item.name for item in capsule.lock.files
     }
     (made.path / "custom_nodes/opens/api_key.txt").write_text("put there again, as its finding says")
-    os.environ["XDG_CACHE_HOME"] = os.environ["HF_HOME"] = str(tmp_path / "no-caches")
-    _, trace = traced_run(find_install(made.path), graph)
-    assert {made.path / ".capsule-cache" / item.name for item in capsule.lock.files if item.place == "cache"} <= {
-        *trace.read
-    }
+    _use(monkeypatch, tmp_path / "no caches")
     again = actions.snapshot(
         str(made.path),
         python=None,
@@ -250,6 +244,14 @@ def test_a_running_comfyui_is_not_traced(traced: Traced) -> None:
         actions.snapshot("http://127.0.0.1:1", workflow=traced.workflow, api=traced.api, **asked)
     with pytest.raises(BadInput, match=r"--workflow"):
         actions.snapshot(str(traced.comfy), workflow=None, api=None, **asked)
+
+
+def _use(patch: pytest.MonkeyPatch, caches: Path) -> None:
+    """Not all caches: uv's and our own are where they always are."""
+    patch.setenv("HF_HOME", str(caches / "huggingface"))
+    patch.setenv("TORCH_HOME", str(caches / "torch"))
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        patch.delenv(name, raising=False)
 
 
 def _written(path: Path, graph: object) -> Path:

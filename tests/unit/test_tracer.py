@@ -16,8 +16,8 @@ PROGRAM = """
 import os, socket, sys
 sys.path.insert(0, "lib")
 import onnxruntime.capi.onnxruntime_inference_collection as native
-native.InferenceSession("native.onnx")
 open("read.txt").read()
+native.InferenceSession("native.onnx")
 with open("made.txt", "w") as file:
     file.write("x")
 os.rename("made.txt", "moved.txt")

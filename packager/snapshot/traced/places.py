@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ...caches import CACHES, cache_roots
-from ...capsule import NOT_CORE, tree_files
-from ...comfy import Install
+from ...capsule import NOT_CORE, plain_files, tree_files
+from ...comfy import Install, Trace
 from ...errors import CapsuleError
 from ..models.folders import model_folders
 from ..models.search import Found
@@ -49,20 +49,20 @@ class Opened(NamedTuple):
 
 
 def sort_opened(
-    install: Install, paths: Iterable[Path], environment: Mapping[str, str], home: Path, editables: Iterable[Path] = ()
+    install: Install, trace: Trace, environment: Mapping[str, str], home: Path, editables: Iterable[Path] = ()
 ) -> Opened:
-    """Tell the files `paths`, which a run of `install` opened, apart. What the lock has anyway is in none of them.
+    """Tell the files that a run of `install` opened apart. What the lock has anyway is in none of them.
 
     Args:
         environment, home: of the run; they say where its caches are.
         editables: the source folders of editable distributions, which the Python lock carries.
     """
-    places = _Places(install, environment, home, tuple(editables))
+    places = _Places(install, trace, environment, home, tuple(editables))
     models: dict[tuple[str, str], Found] = {}
     files: dict[tuple[str, str], OpenedFile] = {}
     inputs: set[str] = set()
     outside: set[Path] = set()
-    for path in {_source(path) for path in paths}:
+    for path in {_source(path) for path in trace.read}:
         found = places.of(path)
         if isinstance(found, Found):
             models[found.folder, found.name] = found
@@ -93,7 +93,7 @@ def _source(path: Path) -> Path:
 
 class _Places:
     def __init__(
-        self, install: Install, environment: Mapping[str, str], home: Path, editables: tuple[Path, ...]
+        self, install: Install, trace: Trace, environment: Mapping[str, str], home: Path, editables: tuple[Path, ...]
     ) -> None:
         self._install = install
         python = [*install.site_packages, install.python.parent.parent, install.base_prefix, *editables]
@@ -107,7 +107,8 @@ class _Places:
         own = [(install.root / CACHES, ""), *((root, name) for root, name in theirs if name)]
         self._hubs = [(place, name) for root, name in own for place in _both([root])]
         self._caches = [(place, name) for root, name in theirs if not name for place in _both([root])]
-        system = [*_SYSTEM, *_OF_MACOS, environment.get("SYSTEMROOT", ""), tempfile.gettempdir()]
+        self._temporary = [path for path in trace.made if _inside(path, _both([Path(tempfile.gettempdir())]))]
+        system = [*_SYSTEM, *_OF_MACOS, environment.get("SYSTEMROOT", "")]
         self._system = _both(Path(name) for name in system if name)
         self._tree = cache(_tree)
 
@@ -132,7 +133,8 @@ class _Places:
         if (cached := _of_caches(path, self._caches)) is not None:  # ComfyUI may lie in there
             return cached
         is_font = any(path.is_relative_to(place) for place in _FONTS)
-        return None if _inside(path, self._system) is not None and not is_font else path
+        passes = path in self._temporary or (_inside(path, self._system) is not None and not is_font)
+        return None if passes else path
 
     def _of_pack(self, path: Path, root: Path, name: str) -> OpenedFile | None:
         """`name` is relative to the custom_nodes folder `root`."""
@@ -162,8 +164,12 @@ def _of_caches(path: Path, roots: Iterable[tuple[Path, str]]) -> OpenedFile | No
 
 def _tree(folder: Path, core: bool) -> frozenset[str]:
     try:
-        return frozenset(tree_files(folder, NOT_CORE if core else ()))
-    except (CapsuleError, OSError):
+        without = NOT_CORE if core else ()
+        try:
+            return frozenset(tree_files(folder, without))
+        except CapsuleError:  # a checkout that git cannot read is carried as a plain folder
+            return frozenset(plain_files(folder, without)[0])
+    except OSError:
         return frozenset()  # a finding of its own says so
 
 
