@@ -11,15 +11,16 @@ WEB_DIRECTORY = "./web"
 
 
 async def comfy_entrypoint() -> object:
-    """Register the routes with the running server, before it freezes them; returns a `ComfyExtension`, yet empty."""
+    """Register the routes with the running server, before it freezes them; returns the extension with the API nodes."""
     from comfy_api.latest import ComfyExtension, io
     from server import PromptServer
 
+    from .nodes import NODES
     from .server_routes import register
 
     class Capsule(ComfyExtension):
         async def get_node_list(self) -> list[type[io.ComfyNode]]:
-            return []
+            return NODES
 
     server = getattr(PromptServer, "instance", None)
     if server is not None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..errors import BadInput
-from ..workflow import InputMark, Marks, definition_of, find_marks, is_link
+from ..workflow import InputMark, Marks, definition_of, find_marks, is_link, with_api_nodes
 from ..workflow.check import Graph
 from .models import Contract, Input, Output, Target
 from .narrow import narrowed
@@ -43,7 +43,8 @@ def build_with_notes(
     """The contract of the workflow called `name`, and what was left out of it.
 
     Args:
-        ui: the editor graph, which bears the marks; without it there are none, and every output node is an output.
+        ui: the editor graph, which bears the marks; without it only API nodes are inputs, and, where no API node is
+            one, every output node is an output.
         api: a graph that passed `check_api_graph` and `missing_classes`.
         object_info: the definitions of (at least) its classes, as ``GET /object_info`` gives them.
         model_choices: the choices that a capsule can serve, by ``"<API node id>.<input>"`` (see `choice_key`):
@@ -54,7 +55,7 @@ def build_with_notes(
             ``mark-widens``, ``mark-default-out-of-bounds``, ``mark-does-not-fit``, ``mark-bounds-cross``,
             ``mark-not-an-output``, ``mark-unreadable``, ``mark-too-new``, ``targets-differ``.
     """
-    marks = find_marks(ui) if ui is not None else Marks()
+    marks = with_api_nodes(find_marks(ui) if ui is not None else Marks(), ui, api, object_info)
     notes = list(marks.unresolved)
     inputs: list[Input] = []
     reached: dict[tuple[str, str], str] = {}

@@ -33,11 +33,15 @@ def narrowed(widget: Widget, settings: InputSettings, where: str) -> Widget:
         update[key] = value if widget.type == "number" else int(value)
     _no_wider(widget, update, where)
     if settings.choices is not None:
-        if widget.choices is None:
+        if widget.choices is None and widget.type != "string":
             raise _misfit(where, "choices", widget)
+        if not settings.choices:
+            raise BadInput("mark-does-not-fit", f"The mark on {where} offers no choices.", "Give it at least one.")
         update["choices"] = settings.choices
+        if widget.choices is None:  # of all texts, these
+            update["type"] = "choice"
         for choice in settings.choices:
-            if not among(choice, widget.choices):
+            if not isinstance(choice, str) if widget.choices is None else not among(choice, widget.choices):
                 raise BadInput(
                     "mark-widens",
                     f"The mark on {where} offers {choice!r}, which the node does not.",

@@ -23,6 +23,7 @@ _TYPES: dict[str, OutputType] = {
     "SaveWEBM": "video",
     "VHS_VideoCombine": "files",
     "PreviewAny": "text",
+    "CapsuleOutputText": "text",
     "SaveText": "text",
     "SaveGLB": "3d",
     "PreviewGaussianSplat": "3d",

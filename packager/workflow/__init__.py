@@ -1,5 +1,6 @@
 """Graphs: reading them from files, checking them, what they use, and which marks they bear."""
 
+from .api_nodes import API_INPUTS, API_OUTPUTS, with_api_nodes
 from .check import check_api_graph, is_link, missing_classes, node_words
 from .definitions import Definition, definition_of
 from .marks import InputMark, InputSettings, Marks, OutputMark, OutputSettings, find_marks, unique_name
@@ -9,6 +10,8 @@ from .signatures import MARKER, frozen_signature, frozen_signatures
 from .uses import FileChoice, file_choices, input_files, produced_files, used_classes
 
 __all__ = [
+    "API_INPUTS",
+    "API_OUTPUTS",
     "MARKER",
     "Definition",
     "FileChoice",
@@ -36,4 +39,5 @@ __all__ = [
     "read_workflow_file",
     "unique_name",
     "used_classes",
+    "with_api_nodes",
 ]
