@@ -2,9 +2,10 @@
  * What shows that a node is marked, on the classic canvas and in Vue nodes: a badge that counts, and an outline
  * around each marked widget. Nothing is added to the nodes' own elements, so nothing is lost when they are drawn again.
  */
-import { marksOf, slotOf } from "./marks.mjs";
+import { marksOf } from "./marks.mjs";
 import { t } from "./strings.mjs";
 import { accent } from "./theme.mjs";
+import { slotOf } from "./widgets.mjs";
 
 const GAP = 4; // LiteGraph's space below a widget, which computedHeight counts in
 
@@ -24,7 +25,8 @@ export function createBadges(app, store) {
   function outlineMarked() {
     const rules = [];
     const shown = app.canvas?.graph;
-    for (const { kind, node, widget } of store.entries) {
+    for (const { kind, node, widget, own } of store.entries) {
+      if (own) continue; // an API node shows by itself what it is
       if (kind === "input") outlineOnCanvas(node);
       if (kind === "input" && node.graph === shown) rules.push(...selectors(node, widget));
     }

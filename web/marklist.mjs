@@ -1,8 +1,9 @@
 /** The list of marked inputs and outputs: rename in place, show the node, remove. */
 import { h, iconButton } from "./dom.mjs";
-import { findWidget, NAME, snakeName } from "./marks.mjs";
+import { snakeName } from "./marks.mjs";
 import { reveal } from "./reveal.mjs";
 import { t } from "./strings.mjs";
+import { findWidget, NAME } from "./widgets.mjs";
 
 const OLDEST_MINOR = 33; // of 1.x: the first with node menu items and the action bar's buttons
 
@@ -42,7 +43,7 @@ export function createMarkList(app, store) {
       {},
       h("div.cc-what", {}, nameField(entry, problem), h("div.cc-where", { title: whereOf(entry) }, whereOf(entry)), problem),
       iconButton("pi pi-bullseye", t("list.find"), () => reveal(app, entry.node)),
-      iconButton("pi pi-times", t("list.remove"), () => store.remove(entry)),
+      ...(entry.own ? [] : [iconButton("pi pi-times", t("list.remove"), () => store.remove(entry))]),
     );
   }
 

@@ -4,15 +4,17 @@
  *
  * @typedef {{name: string, title?: string}} Mark
  * @typedef {{v: 1, inputs: Object<string, Mark>, output?: Mark}} NodeMarks  inputs by widget name
- * @typedef {"duplicate"|"missing"|"linked"|"inactive"|""} Problem
- * @typedef {{kind: "input"|"output", node: any, widget: string, mark: Mark, problem: Problem}} Entry
+ * @typedef {"duplicate"|"missing"|"linked"|"inactive"|"name"|""} Problem
+ * @typedef {{kind: "input"|"output", node: any, widget: string, mark: Mark, problem: Problem, own?: boolean}} Entry
+ *   `own`: of an API node, which is a mark by being there and holds its name in a widget of its own
  */
 
+import { isApiNode, nameApiNode, ownEntry } from "./apinodes.mjs";
+import { findWidget, isLinked, NAME, nodeProblem } from "./widgets.mjs";
+
 export const KEY = "capsule";
-export const NAME = /^[a-z][a-z0-9_]{0,63}$/;
 
 const LONGEST = 64;
-const INACTIVE_MODES = new Set([2, 4]); // LiteGraph's NEVER and the front-end's BYPASS: such nodes are not exported
 
 /** @returns {NodeMarks} the node's marks; what is malformed (another tool's, a newer version's) reads as none */
 export function marksOf(node) {
@@ -56,7 +58,8 @@ export function markOutput(node, mark) {
 
 /** Write one entry's mark, or with `null` remove it. */
 export function writeMark(entry, mark) {
-  if (entry.kind === "input") markInput(entry.node, entry.widget, mark);
+  if (entry.own) nameApiNode(entry.node, mark);
+  else if (entry.kind === "input") markInput(entry.node, entry.widget, mark);
   else markOutput(entry.node, mark);
 }
 
@@ -78,6 +81,7 @@ export function* everyNode(graph, seen = new Set()) {
 export function collect(graph) {
   const entries = [];
   for (const node of everyNode(graph)) {
+    if (isApiNode(node)) entries.push(ownEntry(node));
     if (!isMarked(node)) continue;
     const marks = marksOf(node);
     for (const [widget, mark] of Object.entries(marks.inputs)) {
@@ -99,39 +103,11 @@ function flagDuplicates(entries) {
   return entries;
 }
 
-function nodeProblem(node) {
-  return INACTIVE_MODES.has(node.mode) ? "inactive" : "";
-}
-
 function inputProblem(node, widgetName) {
   const widget = findWidget(node, widgetName);
   if (!widget) return "missing";
   return isLinked(node, widgetName) ? "linked" : nodeProblem(node);
 }
-
-export const findWidget = (node, name) => node.widgets?.find((widget) => widget.name === name);
-
-/** Whether a link feeds the widget, so that its own value is not used. */
-export function isLinked(node, widgetName) {
-  const index = slotOf(node, widgetName);
-  return index >= 0 && Boolean(node.isInputConnected?.(index));
-}
-
-/** @returns {number} the index of the input slot that belongs to a widget, or -1 */
-export const slotOf = (node, widgetName) =>
-  node.inputs?.findIndex((input) => input.widget?.name === widgetName) ?? -1;
-
-/** The widgets whose values reach the API graph: buttons, previews and seed controls do not. */
-export function markableWidgets(node) {
-  if (node.isVirtualNode && !node.isSubgraphNode?.()) return [];
-  return (node.widgets ?? []).filter(
-    (widget) =>
-      widget.name && widget.type !== "button" && widget.serialize !== false && widget.options?.serialize !== false,
-  );
-}
-
-/** Whether ComfyUI runs a graph for this node's sake. */
-export const isOutputNode = (node) => node?.constructor?.nodeData?.output_node === true;
 
 /** @returns {string} a name by the rule of NAME, or "" when the text has no letter to begin with */
 export function snakeName(text) {

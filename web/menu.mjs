@@ -1,6 +1,8 @@
 /** The items of a node's context menu: mark the widget under the pointer, any widget by list, or the node as output. */
-import { findWidget, isLinked, isOutputNode, markableWidgets, marksOf } from "./marks.mjs";
+import { isApiNode } from "./apinodes.mjs";
+import { marksOf } from "./marks.mjs";
 import { t } from "./strings.mjs";
+import { findWidget, isLinked, isOutputNode, markableWidgets } from "./widgets.mjs";
 
 /**
  * @param {any} app
@@ -27,6 +29,7 @@ export function createMenu(app, store) {
 
     /** Pure and cheap: the front-end asks several times for one click. */
     itemsFor(node) {
+      if (isApiNode(node)) return [];
       const marks = marksOf(node);
       const widgets = markableWidgets(node);
       const items = [];

@@ -1,4 +1,5 @@
 /** The one store: the marks of the open graph and the state of the export. Everything that changes a mark is here. */
+import { isApiNode } from "./apinodes.mjs";
 import { collect, isMarked, markInput, markOutput, proposeInputName, proposeOutputName, renameCopies, writeMark } from "./marks.mjs";
 
 /**
@@ -61,7 +62,7 @@ export function createStore(app) {
       const configured = node.onConfigure;
       node.onConfigure = function (...args) {
         const result = configured?.apply(this, args);
-        if (!app.configuringGraph && isMarked(this)) {
+        if (!app.configuringGraph && (isMarked(this) || isApiNode(this))) {
           if (fresh.size === 0) queueMicrotask(settleCopies);
           fresh.add(this);
         }

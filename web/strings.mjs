@@ -24,6 +24,7 @@ const ENGLISH = {
   "list.remove": "Remove from the API",
   "name.invalid": "Use a–z, 0–9 and _, beginning with a letter.",
   "name.taken": "Another one is called “{name}” already.",
+  "problem.name": "Not a name for the API: use a–z, 0–9 and _, beginning with a letter.",
   "problem.duplicate": "Another one has this name too: rename one of them.",
   "problem.missing": "The node no longer has this widget: remove the mark.",
   "problem.linked": "A link feeds this widget, so a caller could not set it.",

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from comfy_capsule.packager.workflow import API_INPUTS, API_OUTPUTS
+
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "web"
 
@@ -28,6 +30,11 @@ def test_pure_modules() -> None:
     tests = sorted(str(path) for path in (Path(__file__).parent / "web").glob("*.test.mjs"))
     done = subprocess.run([node(), "--test", *tests], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_panel_and_the_engine_know_the_same_api_nodes() -> None:
+    listed = re.findall(r'^  (Capsule\w+): "(\w*)",', (WEB / "apinodes.mjs").read_text(), re.MULTILINE)
+    assert dict(listed) == {**API_INPUTS, **dict.fromkeys(API_OUTPUTS, "")}
 
 
 def test_only_the_entry_point_ends_in_js() -> None:

@@ -1,7 +1,10 @@
 /** Marks as pure data: run by `node --test`, without a page. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as marks from "../../../web/marks.mjs";
+import * as own from "../../../web/marks.mjs";
+import * as widgets from "../../../web/widgets.mjs";
+
+const marks = { ...own, ...widgets };
 
 /** A node as LiteGraph has it, as far as marks look at it. */
 function node(id, widgets = [], extra = {}) {
@@ -130,4 +133,28 @@ test("pasted copies get names of their own, the originals keep theirs", () => {
     "input seed_2", "input seed", "input seed_3", "output image_2", "output image", "output image_3",
   ]);
   assert.equal(marks.renameCopies(all, new Set(copies)), false);
+});
+
+test("an API node is a mark by being there, and its name is its widget's", () => {
+  const named = (id, type, name, extra = {}) =>
+    node(id, [], { type, widgets: [{ name: "name", value: name }, { name: "value", value: 1 }], ...extra });
+  const text = named(1, "CapsuleText", "prompt");
+  const output = named(2, "CapsuleOutputImage", "picture");
+  const open = graph(output, text, named(3, "CapsuleSeed", "Not good"), named(4, "CapsuleFloat", "x", { mode: 2 }));
+  assert.deepEqual(names(marks.collect(open)), ["input prompt", "input Not good name", "input x inactive", "output picture"]);
+  const [entry] = marks.collect(graph(text));
+  marks.writeMark(entry, { ...entry.mark, name: "words" });
+  marks.writeMark(entry, null);
+  assert.equal(text.widgets[0].value, "words");
+  assert.ok(!("capsule" in text.properties));
+});
+
+test("a copy of an API node gets a name of its own, and so does a mark beside it", () => {
+  const api = (id) => node(id, [], { type: "CapsuleText", widgets: [{ name: "name", value: "prompt" }] });
+  const sampler = node(3, ["prompt"]);
+  const [first, copy] = [api(1), api(2)];
+  assert.deepEqual(names(marks.collect(graph(first, copy))), ["input prompt", "input prompt duplicate"]);
+  assert.ok(marks.renameCopies(graph(first, copy), new Set([copy])));
+  assert.equal(copy.widgets[0].value, "prompt_2");
+  assert.equal(marks.proposeInputName(graph(first, sampler), sampler, "prompt"), "ksampler_prompt");
 });
