@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ...capsule import Checkout, CheckoutFiles, Submodule, checkout_files, git
 from ...command import without_credentials
-from ...errors import CapsuleError
+from ...errors import Cancelled, CapsuleError
 from ...progress import Tick, unheard
 from .bundle import bundle_of, is_on_a_remote
 from .changes import Changes, read_changes
@@ -96,7 +96,7 @@ def read_checkout(folder: Path, files: CheckoutFiles | None = None, tick: Tick =
             nested={path: read_checkout(folder / path, inner, tick) for path, inner in files.nested.items()},
         )
     except CapsuleError as error:
-        if error.code in ("no-program", "git-unreadable"):
+        if isinstance(error, Cancelled) or error.code in ("no-program", "git-unreadable"):
             raise
         message = f"git cannot read {folder.name}: {error.message.splitlines()[-1]}"
         raise CapsuleError("git-unreadable", message, "Repair the checkout.") from error
