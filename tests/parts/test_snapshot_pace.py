@@ -17,6 +17,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
+from bench.installs import install_at
 from comfy_capsule.packager import cli, terminal
 from comfy_capsule.packager import export as exporting
 from comfy_capsule.packager.capsule import Model
@@ -48,21 +49,8 @@ def install(tmp_path: Path, cached: Path) -> Install:
     root = tmp_path / "ComfyUI"
     for folder in ("custom_nodes", "models/loras", "input"):
         (root / folder).mkdir(parents=True)
-    return Install(
-        root=root,
-        python=Path(sys.executable),
-        python_version="3.11.7",
-        implementation="cpython",
-        base_prefix=Path(sys.base_prefix),
-        site_packages=(tmp_path / "site-packages",),
-        version="0.30.0",
-        custom_nodes=(root / "custom_nodes",),
-        model_folders={"loras": (root / "models/loras",)},
-        model_extensions={},
-        input_dir=root / "input",
-        output_dir=root / "output",
-        temp_dir=root / "temp",
-        user_dir=root / "user",
+    return install_at(
+        root, site_packages=(tmp_path / "site-packages",), model_folders={"loras": (root / "models/loras",)}
     )
 
 
