@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..cache import Cache
-from ..capsule import ApiGraph, ComfyUI, Finding, Lock, Pack, carried_entries
+from ..capsule import ApiGraph, ComfyUI, Finding, Lock, Observed, Pack, carried_entries
 from ..comfy import Install
 from ..progress import Progress, Report, silent
 from ..together import Together
@@ -56,6 +56,7 @@ def snapshot_install(
     look_up: bool = False,
     cache: Cache | None = None,
     known: str = "",
+    observed: Observed | None = None,
     report: Report = silent,
 ) -> Snapshot:
     """Read `install` from disk; nothing of it is run or changed.
@@ -66,6 +67,7 @@ def snapshot_install(
         look_up: whether Hugging Face and Civitai may be asked which addresses have the models' bytes.
         cache: of what was read before; the user's own when not given.
         known: the text of a `pylock.toml` whose word is taken for what equals it; no package index is asked then.
+        observed: what is seen of the machine, where somebody else looks at it.
     """
     used = frozenset(used_classes(graph)) if graph else frozenset()
     cache = cache or Cache()
@@ -95,7 +97,7 @@ def snapshot_install(
         packs=packs.packs,
         models=models.models,
         inputs=inputs.files,
-        observed=observe(install),
+        observed=observe(install) if observed is None else observed,
         findings=_sorted(findings),
     )
     files = {**core.files, **packs.files, **python.files, **inputs.carried}
