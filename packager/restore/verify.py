@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..capsule import Capsule, environment_digest
 from ..comfy import boot_object_info, find_install
-from ..errors import CapsuleError
+from ..errors import BadInput, CapsuleError
 from ..materialise import Packs, Translation, chosen_packs, fitted, read_pylock, translation
 from ..progress import Progress, Report, silent
 from ..snapshot import Snapshot, missing_here, snapshot_install
@@ -46,7 +46,7 @@ def verify(
         packs: which of the capsule's packs it should have.
 
     Raises:
-        BadInput: ``no-comfyui``, ``no-python``, ``platform-differs``, ``pylock-unreadable``.
+        BadInput: ``no-comfyui``, ``no-python``, ``pylock-unreadable``.
     """
     table = verify_bytes(capsule, comfy, trust=trust, packs=packs, report=report)
     if not trust:
@@ -58,7 +58,7 @@ def verify_bytes(
     capsule: Capsule, comfy: Path, *, trust: bool = False, packs: Packs = "all", report: Report = silent
 ) -> Table:
     """The rows that files alone can answer. `trust` lets ComfyUI itself say where its folders are."""
-    root, captured, capsule = comfy.expanduser().resolve(), capsule, fitted(capsule)
+    root, captured, capsule = comfy.expanduser().resolve(), capsule, _fitted(capsule)
     translated = translation(captured, capsule)
     install = find_install(root) if trust else unexecuted_install(root, capsule.lock)
     expected = read_pylock(capsule.pylock)  # a foreign one is looked at before anything is made of it
@@ -83,6 +83,14 @@ def verify_bytes(
             rows += system_rows(capsule.lock.system, found.lock.system)
         rows += _digest_rows(capsule, found, rows)
     return Table(rows=tuple(rows), unproved=tuple(unproved))
+
+
+def _fitted(capsule: Capsule) -> Capsule:
+    """The capsule as it is on this machine; where nothing in it fits here, as it was captured: the rows tell then."""
+    try:
+        return fitted(capsule)
+    except BadInput:
+        return capsule
 
 
 def _translated(how: Translation) -> str:

@@ -150,12 +150,19 @@ def test_without_a_lock_for_the_machine_nothing_is_made(capsule: Capsule, tmp_pa
             write_context(capsule, tmp_path / "context", report=silent, machine=machine)
         assert refused.value.code == "platform-differs"
     none = replace(capsule, files={})
-    for act in (plan_restore, restore, verify):
+    for act in (plan_restore, restore):
         with pytest.raises(BadInput, match="export it there again") as refused:
             act(none, tmp_path / "new")
         assert refused.value.code == "platform-differs"
     assert not (tmp_path / "new").exists()
     assert not (tmp_path / "context").exists()
+
+
+def test_what_no_lock_fits_is_compared_with_what_was_captured(capsule: Capsule, tmp_path: Path) -> None:
+    comfy = restore(capsule, tmp_path / "new").path
+    differing = {(row.kind, row.subject) for row in verify(replace(capsule, files={}), comfy).differing}
+    assert differing >= {("platform", "os"), ("python", "native"), ("python", "winonly"), ("python", "cudalike")}
+    assert ("python", "pure") not in differing
 
 
 def test_one_machine_has_several_names(capsule: Capsule) -> None:
