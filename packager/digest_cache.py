@@ -1,6 +1,6 @@
 """The sha256 of files, known from an earlier run where the file is the one that was read then.
 
-A digest is kept by the file's real path, size, mtime (ns), inode and device, in the `Cache` of this user. It is kept
+A digest is kept by the file's path, size, mtime (ns), inode and device, in the `Cache` of this user. It is kept
 only when the file had been at rest for two seconds when its reading began (`Hashed.settled`), so a file that is
 written twice within one tick of the file system's clock is never taken for what it was.
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,30 +65,36 @@ def sha256_files(
         report, phase: as for `hash_files`; the bytes it counts are those that must be read.
         cache: this user's own when not given.
     """
-    keys, done = _Keys(), dict[Path, Hashed]()
+    folders, real = _Folders(), dict[Path, str]()  # one file may be reached by several paths
+    states, done = dict[str, State](), dict[Path, Hashed]()
+    for path in dict.fromkeys(paths):
+        try:
+            state = state_of(path)
+        except CapsuleError as error:
+            done[path] = Hashed(error=error)
+            continue
+        real[path] = folders.real(path)
+        states[real[path]] = state
+    found = sha256_of(states, report, phase=phase, cache=cache)
+    return done | {path: found[name] for path, name in real.items()}
+
+
+def sha256_of(
+    states: Mapping[str, State], report: Report = silent, *, phase: str = "hash", cache: Cache | None = None
+) -> dict[str, Hashed]:
+    """As `sha256_files`, of files whose states the caller has looked at just now: by path, none looked at again."""
+    keys = {path: _key(path, state) for path, state in states.items()}
     with _opened(cache) as answers:
-        same: dict[str, list[Path]] = {}  # one file may be reached by several paths
-        states: dict[str, State] = {}
-        for path in dict.fromkeys(paths):
-            try:
-                state = state_of(path)
-            except CapsuleError as error:
-                done[path] = Hashed(error=error)
-                continue
-            key = keys.of(path, state)
-            states[key] = state
-            same.setdefault(key, []).append(path)
-        found = {key: Hashed(digest, states[key], True) for key, digest in answers.get(_KIND, same).items()}
-        first = {key: several[0] for key, several in same.items() if key not in found}
-        if first:
-            hashed = hash_files(list(first.values()), report, phase=phase)
+        known = answers.get(_KIND, keys.values())
+        found = {path: Hashed(known[key], states[path], True) for path, key in keys.items() if key in known}
+        unknown = [Path(path) for path in states if path not in found]
+        if unknown:
+            hashed = {str(path): item for path, item in hash_files(unknown, report, phase=phase).items()}
+            answers.put(_KIND, {_key(path, item.state): item.sha256 for path, item in hashed.items() if item.settled})
+            found |= hashed
         else:
-            hashed = {}
-            report(Progress(phase=phase, done=len(same), total=len(same)))
-        found |= {key: hashed[path] for key, path in first.items()}
-        fresh = {keys.of(path, item.state): item.sha256 for path, item in hashed.items() if item.settled}
-        answers.put(_KIND, fresh)
-    return done | {path: found[key] for key, several in same.items() for path in several}
+            report(Progress(phase=phase, done=len(states), total=len(states)))
+    return found
 
 
 def verify_digests(report: Report = silent, cache: Cache | None = None) -> Checked:
@@ -131,22 +137,25 @@ def clear_digests(cache: Cache | None = None) -> int:
     return len(keys)
 
 
-class _Keys:
-    """The cache's keys: JSON, which keeps names that are no Unicode. A folder's real path is asked for once."""
+class _Folders:
+    """Real paths; a folder's is asked for once."""
 
     def __init__(self) -> None:
         self._folders: dict[Path, str] = {}
 
-    def of(self, path: Path, state: State) -> str:
-        return json.dumps([self._real(path), state.size, state.mtime_ns, state.inode, state.device])
-
-    def _real(self, path: Path) -> str:
+    def real(self, path: Path) -> str:
+        """The path of the file itself."""
         if path.is_symlink():
             return os.path.realpath(path)
         folder = self._folders.get(path.parent)
         if folder is None:
             folder = self._folders[path.parent] = os.path.realpath(path.parent)
         return os.path.join(folder, path.name)
+
+
+def _key(path: str, state: State) -> str:
+    """JSON, which keeps names that are no Unicode."""
+    return f"[{json.dumps(path)}, {state.size}, {state.mtime_ns}, {state.inode}, {state.device}]"
 
 
 def _parsed(key: str) -> tuple[Path, State] | None:

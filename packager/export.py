@@ -193,6 +193,8 @@ def snapshot_live(
 def _kindly() -> Iterator[None]:
     """Let ComfyUI's event loop have its turn soon while we work in a thread beside it.
 
+    The snapshot is taken in another process, but the node definitions are asked, its answer is read and the capsule is
+    sealed in this one.
     Each time that the loop comes back from the system it waits until the running thread is asked to let go, 5 ms by
     default; a request that reads twenty files waits twenty times. And what we make would soon set off a collection of
     all of ComfyUI's objects, half a second in which no thread runs: young ones are collected meanwhile, and what

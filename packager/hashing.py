@@ -56,6 +56,11 @@ class Hashed(NamedTuple):
         return self.sha256
 
 
+def is_settled(mtime_ns: int, begun_ns: int) -> bool:
+    """Whether what was last written at `mtime_ns` was at rest for two seconds at `begun_ns` (both since 1970)."""
+    return mtime_ns + _RACY < begun_ns
+
+
 def state_of(path: Path | str) -> State:
     """The state of the regular file at `path`, links followed.
 
@@ -172,7 +177,7 @@ class _Work:
             except (OSError, ValueError) as error:
                 raise _unreadable(path, error) from error
             if read == before.size and state_of(path) == before:
-                return Hashed(digest, before, settled=before.mtime_ns + _RACY < begun)
+                return Hashed(digest, before, settled=is_settled(before.mtime_ns, begun))
             with self._lock:
                 self._hashed -= read
         message = f"The file {printable(path)} was written to while it was read, twice."

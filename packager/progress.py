@@ -24,6 +24,13 @@ class Progress(BaseModel):
 
 Report = Callable[[Progress], None]
 
+#: Called for every file of many, by what does not know of how many; it may raise to stop the work.
+Tick = Callable[[], None]
+
 
 def silent(_: Progress) -> None:
     """A `Report` that nobody listens to."""
+
+
+def unheard() -> None:
+    """A `Tick` that nobody listens to."""

@@ -24,10 +24,14 @@ class Together:
     Each gets a `Report` of its own, which raises Cancelled when the answer is no longer wanted: because another
     reading failed, or because the caller's report raised. Events reach the caller's report one at a time, in the
     thread that waits, and at least every tenth of a second, whatever the readings do.
+
+    Args:
+        at_once: how many may run at a time; the others wait for their turn.
     """
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, at_once: int = 64) -> None:
         self._report = report
+        self._turns = threading.Semaphore(at_once)
         self._events: queue.SimpleQueue[Progress | None] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._parts: list[tuple[threading.Thread, Future[object]]] = []
@@ -38,7 +42,10 @@ class Together:
 
         def run() -> None:
             try:
-                answer.set_result(work(self._tell))
+                with self._turns:
+                    if self._stop.is_set():
+                        raise Cancelled
+                    answer.set_result(work(self._tell))
             except BaseException as error:  # noqa: BLE001 - the end of the thread: `wait` raises it
                 answer.set_exception(error)
             self._events.put(None)

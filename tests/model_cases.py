@@ -4,11 +4,11 @@ the graph says, and what it therefore uses. For the unit tests and the figures `
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.installs import install_at
 from comfy_capsule.packager.comfy import Install
 
 Json = dict[str, Any]
@@ -60,21 +60,11 @@ def install_of(root: Path, files: Iterable[str]) -> Install:
         path = models / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    return Install(
-        root=root,
-        python=Path(sys.executable),
-        python_version="3.11.7",
-        implementation="cpython",
-        base_prefix=Path(sys.base_prefix),
-        site_packages=(),
-        version="0.30.0",
+    return install_at(
+        root,
         custom_nodes=(),
         model_folders={kind: tuple(models / place for place in places) for kind, (places, _) in TYPES.items()},
         model_extensions={kind: endings for kind, (_, endings) in TYPES.items()},
-        input_dir=root / "input",
-        output_dir=root / "output",
-        temp_dir=root / "temp",
-        user_dir=root / "user",
     )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.installs import install_at
 from comfy_capsule.packager.cache import Cache
 from comfy_capsule.packager.capsule import Pack
 from comfy_capsule.packager.comfy import Install
@@ -51,22 +51,7 @@ def commit(folder: Path, files: dict[str, str | bytes]) -> None:
 
 def install_of(*roots: Path) -> Install:
     root = roots[0].parent
-    return Install(
-        root=root,
-        python=Path(sys.executable),
-        python_version="3.11.7",
-        implementation="cpython",
-        base_prefix=Path(sys.base_prefix),
-        site_packages=(),
-        version="0.30.0",
-        custom_nodes=roots,
-        model_folders={},
-        model_extensions={},
-        input_dir=root / "input",
-        output_dir=root / "output",
-        temp_dir=root / "temp",
-        user_dir=root / "user",
-    )
+    return install_at(root, custom_nodes=roots)
 
 
 def read(*roots: Path) -> Packs:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..progress import Tick, unheard
 from .models import Lock
 
 
@@ -29,7 +30,7 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def tree_digest(root: Path, names: Iterable[str]) -> str:
+def tree_digest(root: Path, names: Iterable[str], tick: Tick = unheard) -> str:
     """The digest of the files `names` (relative, with ``/``) under `root`.
 
     One line a file, sorted by name: mode (``100644``, ``100755`` or ``120000`` as git has them), the sha256
@@ -37,6 +38,7 @@ def tree_digest(root: Path, names: Iterable[str]) -> str:
     """
     lines = []
     for name in sorted(set(names)):
+        tick()
         path = root / name
         try:
             status = path.lstat()

@@ -11,8 +11,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from ..capsule import Capsule
-from ..errors import BadInput, CapsuleError
-from ..materialise import Packs
+from ..errors import CapsuleError
+from ..materialise import Packs, fitted
 from ..progress import Progress, Report
 from .context import write_context
 from .interface import BuildRequest, ContainerEngine
@@ -58,13 +58,13 @@ def build(
         prove: boot ComfyUI during the build, without a network, and fail unless its node classes are the captured ones.
 
     Raises:
-        BadInput: ``no-engine``, ``no-buildx``, ``engine-too-old``, ``image-wrong-platform``, ``context-exists``, …
+        BadInput: ``no-engine``, ``no-buildx``, ``engine-too-old``, ``platform-differs``, ``context-exists``, …
         CapsuleError: ``build-failed``, ``proof-failed``, and what `write_context` raises.
     """
     started = time.monotonic()
     info = engine.info()
-    _require_platform(capsule, info.arch)
-    plan = make_plan(capsule, packs=packs, prove=prove)  # refuses before anything is fetched or pulled
+    # Refuses before anything is fetched or pulled.
+    plan = make_plan(fitted(capsule, "linux", info.arch), packs=packs, prove=prove)
     base, python_in_base = _look_at_base(engine, base, plan.python_version, report)
     with tempfile.TemporaryDirectory(prefix="comfy-capsule-image-") as scratch:
         context = write_context(
@@ -76,6 +76,7 @@ def build(
             packs=packs,
             prove=prove,
             python_in_base=python_in_base,
+            machine=info.arch,
         )
         request = BuildRequest(
             context=context.folder, tag=tag, arguments={"SOURCE_DATE_EPOCH": str(EPOCH)}, secrets=_secrets()
@@ -85,17 +86,6 @@ def build(
     if image is None:
         raise CapsuleError("build-failed", f"The engine built the image and has no {tag} now.", "Build it again.")
     return BuiltImage(tag=tag, digest=image.id, size_bytes=image.size_bytes, seconds=time.monotonic() - started)
-
-
-def _require_platform(capsule: Capsule, arch: str) -> None:
-    said = capsule.lock.platform
-    captured = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}.get(said.arch, said.arch)
-    if (said.os, captured) != ("linux", arch):
-        raise BadInput(
-            "image-wrong-platform",
-            f"The capsule was captured on {said.os}/{said.arch}; this engine builds linux/{arch} images.",
-            "Build where the platform is the same.",
-        )
 
 
 def _look_at_base(engine: ContainerEngine, base: str, version: str, report: Report) -> tuple[str, bool]:

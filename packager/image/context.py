@@ -22,10 +22,12 @@ from ..materialise import (
     as_model,
     carried_bytes,
     chosen_packs,
+    fitted,
     link_or_copy,
     materialise_sources,
     model_sources,
     pack_place,
+    translation,
     used_files,
 )
 from ..progress import Progress, Report
@@ -57,6 +59,7 @@ def write_context(
     packs: Packs = "used",
     prove: bool = True,
     python_in_base: bool = False,
+    machine: str = "",
 ) -> Context:
     """Write everything the image is made from into `folder`, which must not exist or be empty; whole or not at all.
 
@@ -66,19 +69,26 @@ def write_context(
         base: the base image; a slim Debian when empty.
         models_from: folders in which models are looked for, by their sha256.
         python_in_base: whether the base has exactly the captured Python at ``/usr/local/bin/python3``.
+        machine: the image's, as `platform.machine` or an engine names it; where it is not said that of a capsule from
+            Linux, else this one's.
 
     Raises:
-        BadInput: ``context-exists``, ``image-no-python``, and what `make_plan` refuses.
+        BadInput: ``context-exists``, ``image-no-python``, ``platform-differs``, and what `make_plan` refuses.
         CapsuleError: what cannot be fetched, see `materialise_sources` and `ModelStore.obtain`.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput("context-exists", f"{folder} is there already and is no empty folder.", "Name a new folder.")
-    plan = make_plan(capsule, base=base, packs=packs, prove=prove, python_in_base=python_in_base)
+    said = capsule.lock.platform
+    here = fitted(capsule, "linux", machine or (said.arch if said.os == "linux" else ""))
+    if translated := translation(capsule, here):
+        report(Progress(phase="image", item=f"Python lock {translated.what}"))
+    plan = make_plan(here, base=base, packs=packs, prove=prove, python_in_base=python_in_base)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
         beside = Path(scratch) / "context"
         beside.mkdir()
-        _fill(capsule, plan, beside, report, models_from=models_from, packs=packs)
+        _fill(here, plan, beside, report, models_from=models_from, packs=packs)
+        write_capsule(capsule, beside / "capsule" / f"{capsule.name}{SUFFIX}")  # as it is: its digests name it
         size = _make_equal(beside)
         if folder.exists():
             folder.rmdir()
@@ -116,7 +126,6 @@ def _fill(
     for name, text in texts.items():
         (into / name).parent.mkdir(exist_ok=True)
         (into / name).write_text(text, encoding="utf-8", newline="\n")
-    write_capsule(capsule, into / "capsule" / f"{capsule.name}{SUFFIX}")
 
 
 def _require_this_platform(capsule: Capsule) -> None:
@@ -124,8 +133,8 @@ def _require_this_platform(capsule: Capsule) -> None:
     said, here = capsule.lock.platform, (sys.platform, platform.machine())
     if (said.os, said.arch) != here:
         raise BadInput(
-            "image-wrong-platform",
-            f"The capsule was captured on {said.os}/{said.arch}; this machine is {here[0]}/{here[1]}.",
+            "platform-differs",
+            f"The image is for {said.os}/{said.arch}, and the Python that it would carry is for {here[0]}/{here[1]}.",
             f"Build on such a machine, or give a --base with that Python, e.g. python:{said.python}-slim.",
         )
 

@@ -1,6 +1,7 @@
 """From a capsule to bytes on disk: source trees, Python, models, inputs; used by restore and image alike."""
 
 from .checkout import remove_tree
+from .fit import Translation, fitted, translation
 from .interface import ModelSource, PythonSource, Sink
 from .interpreters import PYTHON_SOURCES, InstalledPython, ManagedPython, RunningPython, find_python
 from .local_wheels import LOCAL_WHEELS, gather_wheels
@@ -35,10 +36,12 @@ __all__ = [
     "RunningPython",
     "Sink",
     "Sources",
+    "Translation",
     "as_model",
     "carried_bytes",
     "chosen_packs",
     "find_python",
+    "fitted",
     "gather_wheels",
     "install_python",
     "installed_versions",
@@ -58,6 +61,7 @@ __all__ = [
     "remove_tree",
     "removed_names",
     "site_packages",
+    "translation",
     "used_files",
     "used_place",
     "uv_lock_offline",

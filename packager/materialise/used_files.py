@@ -76,6 +76,8 @@ def place_used_files(
         CapsuleError: ``model-missing`` for one that is not carried and cannot be had.
     """
     wanted = list(used_files(capsule, packs))
+    if not wanted:
+        return
     store, sources = store or ModelStore(), model_sources(models_from)
     for done, item in enumerate(wanted):
         report(Progress(phase="files", item=item.name, done=done, total=len(wanted)))

@@ -21,6 +21,7 @@ from ..errors import BadInput, CapsuleError
 from ..materialise import (
     ModelStore,
     Packs,
+    fitted,
     install_python,
     materialise_sources,
     place,
@@ -64,14 +65,14 @@ def apply(
         BadInput: ``target-not-empty``, ``restore-running``.
         CapsuleError: ``restore-differs`` when the files that were made are not the capsule's.
     """
-    target = check_target(into)
+    target, here = check_target(into), fitted(capsule)
     seconds: dict[str, float] = {}
     with _beside(target) as beside:
         with _timed(seconds, "sources"):
             comfyui = materialise_sources(capsule, beside, report, packs=packs, with_git=True).comfyui
         with _timed(seconds, "python"):
             venv = place(comfyui, ".venv")
-            install_python(capsule.lock, capsule.pylock, venv, report, trust=trust, files=capsule.files)
+            install_python(here.lock, here.pylock, venv, report, trust=trust, files=here.files)
         with _timed(seconds, "models"):
             place_models(capsule.lock.models, comfyui, report, models_from=models_from, store=store)
             place_inputs(capsule, comfyui, report)

@@ -35,10 +35,11 @@ _SHORT = 12  # hex digits shown of a digest; what is compared is the whole
 
 
 def platform_rows(expected: Platform, found: Platform) -> Iterator[Row]:
-    """One row a fact."""
+    """One row a fact that the capsule has; of distributions that it does not name, their own rows tell."""
     said = found.model_dump()
     for name, value in expected.model_dump().items():
-        yield row("platform", name, str(value), str(said[name]))
+        if value:
+            yield row("platform", name, str(value), str(said[name]))
 
 
 def comfyui_rows(expected: ComfyUI, found: ComfyUI) -> Iterator[Row]:
@@ -129,9 +130,11 @@ def _differing(expected: PythonTool, found: PythonTool, name: str) -> list[str]:
 
 
 def unproved_python(expected: LockedPython, found: LockedPython) -> tuple[str, ...]:
-    """The names of which nothing is known, on one of the two sides, that would hold their content."""
-    known = [{**_hashes(locked), **locked.tool.records} for locked in (expected, found)]
-    return tuple(name for name in sorted(expected.versions()) if any(name not in side for side in known))
+    """The names of which nothing is known, on both sides, that would hold their content."""
+    pairs = [(_hashes(expected), _hashes(found)), (expected.tool.records, found.tool.records)]
+    return tuple(
+        name for name in sorted(expected.versions()) if not any(name in one and name in other for one, other in pairs)
+    )
 
 
 def _hashes(locked: LockedPython) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,18 +15,22 @@ from ..materialise import (
     ModelStore,
     Packs,
     RunningPython,
+    Translation,
     as_model,
     carried_bytes,
     chosen_packs,
     find_python,
+    fitted,
     pack_place,
     read_pylock,
     refuse_python,
     refuse_sources,
+    translation,
     used_files,
     used_place,
 )
 from ..snapshot import missing_here
+from .compare import some
 
 COLUMNS = ("what", "item", "from", "size", "risk")
 
@@ -77,12 +80,13 @@ def plan_restore(
         CapsuleError: ``not-carried``.
     """
     target = check_target(into)
-    _refuse_platform(capsule.lock)
+    here = fitted(capsule)
     refuse_sources(capsule, chosen_packs(capsule, packs))
-    refuse_python(capsule.lock, read_pylock(capsule.pylock), capsule.files, trust=trust)
+    refuse_python(here.lock, read_pylock(here.pylock), here.files, trust=trust)
     steps = (
         *_source_steps(capsule, packs),
-        *_python_steps(capsule, trust),
+        *_python_steps(here, trust),
+        *_translated_steps(translation(capsule, here)),
         *_system_steps(capsule.lock),
         *_model_steps(capsule, models_from, store or ModelStore()),
         *_file_steps(capsule, packs, models_from, store or ModelStore()),
@@ -107,16 +111,6 @@ def check_target(into: Path) -> Path:
             "target-not-empty", f"{target} {what}; nothing was changed.", "Name a folder that is new or empty."
         )
     return target
-
-
-def _refuse_platform(lock: Lock) -> None:
-    said, here = (lock.platform.os, lock.platform.arch), (platform.system().lower(), platform.machine())
-    if said != here:
-        raise BadInput(
-            "platform-differs",
-            f"The capsule was captured on {' '.join(said)}; its wheels do not fit this {' '.join(here)}.",
-            "Restore it on a machine of that kind, or build its image.",
-        )
 
 
 def _source_steps(capsule: Capsule, packs: Packs) -> Iterator[Step]:
@@ -160,6 +154,22 @@ def _python_steps(capsule: Capsule, trust: bool) -> Iterator[Step]:
         yield Step(what="python", item=pin, source="the package index", risk="no hash is known to hold it to")
     for name in locked.builds if trust else ():
         yield Step(what="python", item=name, source="built from source", risk="its build runs code")
+
+
+def _translated_steps(translated: Translation | None) -> Iterator[Step]:
+    """What is not as it was captured, where the lock of another platform is taken."""
+    if translated is None:
+        return
+    yield Step(what="python", item="the lock", source="the capsule", risk=f"{translated.what}, not captured there")
+    if translated.other:
+        item = f"{len(translated.other)} distributions from other files"
+        yield Step(what="python", item=item, source="as the lock says", risk=some(translated.other))
+    if translated.added:
+        item = f"{len(translated.added)} distributions more"
+        yield Step(what="python", item=item, source="as the lock says", risk=some(translated.added))
+    if translated.without:
+        item = f"{len(translated.without)} distributions left out"
+        yield Step(what="python", item=item, source="", risk=some(translated.without))
 
 
 def _system_steps(lock: Lock) -> Iterator[Step]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ..capsule import Capsule, environment_digest
 from ..comfy import boot_object_info, find_install
-from ..errors import CapsuleError
-from ..materialise import Packs, chosen_packs, read_pylock, used_files
+from ..errors import BadInput, CapsuleError
+from ..materialise import Packs, Translation, chosen_packs, fitted, read_pylock, translation, used_files
 from ..progress import Progress, Report, silent
 from ..snapshot import Snapshot, missing_here, snapshot_install
 from .compare import (
@@ -59,7 +59,8 @@ def verify_bytes(
     capsule: Capsule, comfy: Path, *, trust: bool = False, packs: Packs = "all", report: Report = silent
 ) -> Table:
     """The rows that files alone can answer. `trust` lets ComfyUI itself say where its folders are."""
-    root = comfy.expanduser().resolve()
+    root, captured, capsule = comfy.expanduser().resolve(), capsule, _fitted(capsule)
+    translated = translation(captured, capsule)
     install = find_install(root) if trust else unexecuted_install(root, capsule.lock)
     expected = read_pylock(capsule.pylock)  # a foreign one is looked at before anything is made of it
     report(Progress(phase="verify", item="sources and installed files"))
@@ -75,12 +76,30 @@ def verify_bytes(
     ]
     unknown = unproved_python(expected, read_pylock(found.pylock))
     unproved = [f"No hash could be had to hold to it: {some(unknown)}."] if unknown else []
+    if translated:
+        unproved.append(_translated(translated))
     if missing := missing_here(capsule.lock.system, (install.base_prefix / "lib",)):
         unproved.append(f"It may not run as it did, {missing}.")
     if packs == "all":  # without the unused packs, what only they need is not needed
-        rows += system_rows(capsule.lock.system, found.lock.system)
+        if not translated:  # the needs of files that nobody had are known by name only
+            rows += system_rows(capsule.lock.system, found.lock.system)
         rows += _digest_rows(capsule, found, rows)
     return Table(rows=tuple(rows), unproved=tuple(unproved))
+
+
+def _fitted(capsule: Capsule) -> Capsule:
+    """The capsule as it is on this machine; where nothing in it fits here, as it was captured: the rows tell then."""
+    try:
+        return fitted(capsule)
+    except BadInput:
+        return capsule
+
+
+def _translated(how: Translation) -> str:
+    """What the Python lock is that was compared with."""
+    parts = (("from another file", how.other), ("added", how.added), ("left out", how.without))
+    told = "; ".join(f"{word}: {some(names)}" for word, names in parts if names)
+    return f"Its Python lock is {how.what}{f' ({told})' if told else ''}."
 
 
 def verify_nodes(capsule: Capsule, comfy: Path, table: Table, *, report: Report = silent) -> Table:
@@ -94,15 +113,16 @@ def verify_nodes(capsule: Capsule, comfy: Path, table: Table, *, report: Report 
     return table.model_copy(update={"rows": (*table.rows, *rows)})
 
 
-_PROVED = ("file", "model", "python", "system")
+_PROVED = ("file", "model", "platform", "python", "system")
 
 
 def _digest_rows(capsule: Capsule, found: Snapshot, rows: list[Row]) -> list[Row]:
     """The environment digest of what was found, in which everything comes together.
 
-    What only a running ComfyUI can tell (the packs' classes) and what rows have proved already (models and other files,
-    the system, and the distributions, whose list may be written down in another way) is taken from the capsule. Where a
-    hash could not be had again there is no such row: it would prove nothing.
+    What only a running ComfyUI can tell (the packs' classes) and what rows have proved already (platform, models and
+    other files, the system, and the distributions, whose list may be written down in another way) is taken from the
+    capsule, and so is a system that no row is about. Where a hash could not be had again there is no such row: it would
+    prove nothing.
     """
     if unproved_python(read_pylock(capsule.pylock), read_pylock(found.pylock)):
         return []
@@ -112,6 +132,8 @@ def _digest_rows(capsule: Capsule, found: Snapshot, rows: list[Row]) -> list[Row
     models = capsule.lock.models if proved["model"] else ()
     files = capsule.lock.files if proved["file"] else ()
     system = capsule.lock.system if proved["system"] else found.lock.system
-    lock = found.lock.model_copy(update={"packs": packs, "models": models, "files": files, "system": system})
+    platform = capsule.lock.platform if proved["platform"] else found.lock.platform
+    said = {"platform": platform, "packs": packs, "models": models, "files": files, "system": system}
+    lock = found.lock.model_copy(update=said)
     digest = environment_digest(lock, capsule.pylock if proved["python"] else found.pylock)
     return [row("digest", "environment", capsule.digests.environment, digest)]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import errors
-from ..capsule import ApiGraph, Lock
+from ..capsule import ApiGraph, Lock, Observed
 from ..comfy import Install
 from ..command import end
 from ..errors import CapsuleError
@@ -70,13 +70,13 @@ def snapshot_apart(
             )
         work = Together(report)
         work.start(lambda tell: _pass_on(process, tell))
+        observed = work.start(lambda _: observe(install))  # what only the running ComfyUI knows of itself
         try:
             work.wait()
         finally:
             end(process, _GRACE)
         taken = _read(folder)
-    # What only the running ComfyUI knows of itself is asked here.
-    return taken.model_copy(update={"lock": taken.lock.model_copy(update={"observed": observe(install)})})
+    return taken.model_copy(update={"lock": taken.lock.model_copy(update={"observed": observed.result()})})
 
 
 def _pass_on(process: subprocess.Popen[bytes], tell: Report) -> None:
@@ -114,7 +114,8 @@ def answer(place: str) -> None:
 
     asked = json.loads((folder / "request.json").read_bytes())
     try:
-        taken = snapshot_install(Install.model_validate(asked["install"]), **asked["arguments"], report=report)
+        install = Install.model_validate(asked["install"])
+        taken = snapshot_install(install, **asked["arguments"], observed=Observed(), report=report)
     except CapsuleError as error:
         kind = type(error).__name__
         told: dict[str, Any] = {

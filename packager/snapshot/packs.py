@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from ..capsule import Finding, Pack, is_checkout, safe_name
 from ..comfy import Install
 from ..errors import BadInput
 from ..progress import Progress, Report
+from ..together import Together
 from .trees.pack_cache import known_tree
 from .trees.tree import ReadTree, read_file
 
@@ -24,6 +25,7 @@ _NO_PACKS = frozenset({"__pycache__", ".disabled", ".git", "example_node.py.exam
 _OF_COMFYUI = "websocket_image_save.py"  # comes with ComfyUI's own checkout; where there is none, it is a pack
 _OFF = ".disabled"  # the end of a disabled pack's name, and the folder that ComfyUI-Manager puts disabled ones into
 _AT_ONCE = 4  # threads; they wait for git, which uses the processors
+_TOLD = 500  # files between two events about one pack
 
 
 class Packs(BaseModel):
@@ -69,18 +71,11 @@ def read_packs(
     places, findings = _unambiguous(sorted(_places(install), key=lambda place: place.path))
     findings.extend(finding for place in places for finding in _place_findings(place))
     places = [place for place in places if place.where.exists()]
-    known = cache or Cache()
     packs, files = [], {}
-    executor = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="packs")
-    try:
-        reads = executor.map(lambda place: _read(place, known), places)
-        for done, (place, read) in enumerate(zip(places, reads, strict=True)):
-            report(Progress(phase="packs", item=place.name, done=done, total=len(places)))
-            packs.append(_pack(place, read, classes, used_classes))
-            findings.extend(read.findings)
-            files.update(read.files)
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)  # cancelled or failed: nobody wants the other packs
+    for place, read in zip(places, _read_all(places, cache or Cache(), report), strict=True):
+        packs.append(_pack(place, read, classes, used_classes))
+        findings.extend(read.findings)
+        files.update(read.files)
     report(Progress(phase="packs", done=len(places), total=len(places)))
     return Packs(packs=tuple(packs), findings=tuple(findings), files=files)
 
@@ -126,11 +121,33 @@ def _unambiguous(places: list[_Place]) -> tuple[list[_Place], list[Finding]]:
     return kept, findings
 
 
-def _read(place: _Place, cache: Cache) -> ReadTree:
-    entry = f"packs/{place.path}"
-    if place.where.is_file():
-        return read_file(place.where, place.name, entry)
-    return known_tree(place.where, place.name, entry, cache)
+def _read_all(places: Sequence[_Place], cache: Cache, report: Report) -> list[ReadTree]:
+    """The trees at `places`, several at once. A large one is told of by its files."""
+    done = count()
+    finished = 0
+
+    def read(place: _Place, tell: Report) -> ReadTree:
+        nonlocal finished
+        files = count(1)
+
+        def tick() -> None:
+            if (number := next(files)) % _TOLD == 0:
+                item = f"{place.name}, {number:,} files"
+                tell(Progress(phase="packs", item=item, done=finished, total=len(places)))
+
+        tell(Progress(phase="packs", item=place.name, done=finished, total=len(places)))
+        entry = f"packs/{place.path}"
+        if place.where.is_file():
+            tree = read_file(place.where, place.name, entry)
+        else:
+            tree = known_tree(place.where, place.name, entry, cache, tick)
+        finished = max(finished, next(done) + 1)
+        return tree
+
+    work = Together(report, _AT_ONCE)
+    reads = [work.start(partial(read, place)) for place in places]
+    work.wait()
+    return [answer.result() for answer in reads]
 
 
 def _pack(place: _Place, read: ReadTree, classes: Mapping[str, set[str]], used: frozenset[str]) -> Pack:

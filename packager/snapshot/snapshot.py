@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..cache import Cache
-from ..capsule import ApiGraph, ComfyUI, Finding, Lock, Pack, carried_entries
+from ..capsule import ApiGraph, ComfyUI, Finding, Lock, Observed, Pack, carried_entries
 from ..comfy import Install, Trace
 from ..progress import Progress, Report, silent
 from ..together import Together
@@ -62,6 +62,7 @@ def snapshot_install(
     cache: Cache | None = None,
     known: str = "",
     trace: Trace | None = None,
+    observed: Observed | None = None,
     report: Report = silent,
 ) -> Snapshot:
     """Read `install` from disk; nothing of it is run or changed.
@@ -73,6 +74,7 @@ def snapshot_install(
         cache: of what was read before; the user's own when not given.
         trace: of a run of the workflow here; what it opened is recorded too.
         known: the text of a `pylock.toml` whose word is taken for what equals it; no package index is asked then.
+        observed: what is seen of the machine, where somebody else looks at it.
     """
     used = frozenset(used_classes(graph)) if graph else frozenset()
     cache = cache or Cache()
@@ -109,7 +111,7 @@ def snapshot_install(
         models=models.models,
         inputs=inputs.files,
         files=used_files.files,
-        observed=observe(install),
+        observed=observe(install) if observed is None else observed,
         findings=_sorted([finding for part in every for finding in part.findings]),
     )
     files = {**core.files, **packs.files, **python.files, **inputs.carried, **used_files.carried}

@@ -12,6 +12,8 @@ from comfy_capsule.packager.comfy import Install
 from comfy_capsule.packager.materialise import site_packages
 from comfy_capsule.packager.uv import find_uv
 
+from .installs import install_at
+
 HERE = ".".join(map(str, sys.version_info[:3]))
 
 
@@ -33,21 +35,12 @@ def install(tool: str, folder: Path, what: Sequence[str | Path], *words: str) ->
 
 def as_install(folder: Path) -> Install:
     """The venv `folder` as that of a ComfyUI."""
-    return Install(
-        root=folder,
+    return install_at(
+        folder,
         python=folder / "bin/python",
         python_version=HERE,
-        implementation="cpython",
-        base_prefix=Path(sys.base_prefix),
         site_packages=(site_packages(folder),),
-        version="0.30.0",
         custom_nodes=(),
-        model_folders={},
-        model_extensions={},
-        input_dir=folder,
-        output_dir=folder,
-        temp_dir=folder,
-        user_dir=folder,
     )
 
 

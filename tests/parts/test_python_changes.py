@@ -12,6 +12,7 @@ from bench.index import make_wheel
 from bench.python_env import a_lock, as_install, install, venv
 from comfy_capsule.packager.cache import Cache
 from comfy_capsule.packager.capsule import NOBODY
+from comfy_capsule.packager.digest_cache import verify_digests
 from comfy_capsule.packager.errors import CapsuleError
 from comfy_capsule.packager.materialise import install_python, read_pylock, site_packages
 from comfy_capsule.packager.progress import silent
@@ -193,7 +194,37 @@ def test_a_changed_file_too_large_to_carry_is_said_before_anything_is_made(
     assert not (tmp_path / "back").exists()
 
 
+def rest(folder: Path, seconds: float = 100) -> None:
+    """Make every file of the site-packages as old as that."""
+    for path in site_packages(folder).rglob("*"):
+        os.utime(path, (path.stat().st_mtime - seconds,) * 2)
+
+
+def rewrite(path: Path, text: str) -> None:
+    """Other bytes that no stat tells from those before."""
+    state = path.stat()
+    assert len(text) == state.st_size
+    path.write_text(text)
+    os.utime(path, ns=(state.st_mtime_ns, state.st_mtime_ns))
+
+
+def test_a_file_written_a_moment_ago_is_read_again(folder: Path, cache: Cache) -> None:
+    (site_packages(folder) / "alpha/more.py").write_text("two = 2\n")
+    assert codes(locked(folder, cache)) == {}
+    rewrite(site_packages(folder) / "alpha/more.py", "two = 3\n")
+    assert ("dist-modified", "alpha") in codes(locked(folder, cache))
+
+
+def test_digests_verify_reads_the_installed_files_too(folder: Path, cache: Cache) -> None:
+    rest(folder)
+    assert codes(locked(folder, cache)) == {}
+    rewrite(site_packages(folder) / "alpha/more.py", "two = 3\n")
+    assert codes(locked(folder, cache)) == {}, "its times say that it is the same"
+    assert [Path(item.path).name for item in verify_digests(cache=cache).wrong] == ["more.py"]
+
+
 def test_an_unchanged_folder_is_not_read_again(folder: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    rest(folder)
     first = locked(folder, cache)
     monkeypatch.setattr("comfy_capsule.packager.snapshot.python.site.inspect_site", None)
     assert locked(folder, cache) == first

@@ -17,15 +17,16 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
+from bench.installs import install_at
 from comfy_capsule.packager import cli, terminal
 from comfy_capsule.packager import export as exporting
-from comfy_capsule.packager.capsule import Model
+from comfy_capsule.packager.capsule import Model, Observed
 from comfy_capsule.packager.comfy import Install
 from comfy_capsule.packager.errors import Cancelled, CapsuleError
 from comfy_capsule.packager.materialise import ModelStore
 from comfy_capsule.packager.progress import Progress, silent
 from comfy_capsule.packager.restore.compare import model_rows
-from comfy_capsule.packager.snapshot import packs, snapshot_apart, snapshot_install
+from comfy_capsule.packager.snapshot import apart, packs, snapshot_apart, snapshot_install
 from comfy_capsule.packager.snapshot.models.models import read_models
 from comfy_capsule.packager.snapshot.trees.tree import ReadTree
 
@@ -48,21 +49,8 @@ def install(tmp_path: Path, cached: Path) -> Install:
     root = tmp_path / "ComfyUI"
     for folder in ("custom_nodes", "models/loras", "input"):
         (root / folder).mkdir(parents=True)
-    return Install(
-        root=root,
-        python=Path(sys.executable),
-        python_version="3.11.7",
-        implementation="cpython",
-        base_prefix=Path(sys.base_prefix),
-        site_packages=(tmp_path / "site-packages",),
-        version="0.30.0",
-        custom_nodes=(root / "custom_nodes",),
-        model_folders={"loras": (root / "models/loras",)},
-        model_extensions={},
-        input_dir=root / "input",
-        output_dir=root / "output",
-        temp_dir=root / "temp",
-        user_dir=root / "user",
+    return install_at(
+        root, site_packages=(tmp_path / "site-packages",), model_folders={"loras": (root / "models/loras",)}
     )
 
 
@@ -257,6 +245,28 @@ def test_a_process_apart_takes_the_same_snapshot(install: Install) -> None:
     events: list[Progress] = []
     assert snapshot_apart(install, **asked, report=events.append) == snapshot_install(install, **asked)
     assert {event.phase for event in events} >= {"comfyui", "packs", "python", "system", "inputs"}
+
+
+def test_only_the_asking_process_looks_at_the_machine(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Install] = []
+
+    def observe(install: Install) -> Observed:
+        looked.append(install)
+        return Observed(driver="1.2")
+
+    for module in ("apart", "snapshot"):
+        monkeypatch.setattr(f"comfy_capsule.packager.snapshot.{module}.observe", observe)
+    assert snapshot_apart(install).lock.observed == Observed(driver="1.2")
+    assert looked == [install]
+    asked = {"install": install.model_dump(mode="json"), "arguments": {}}
+    (tmp_path / "request.json").write_text(json.dumps(asked))
+    monkeypatch.setattr(os, "nice", lambda _: 0)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    apart.answer(str(tmp_path))  # what the other process does
+    assert looked == [install]
+    assert "lock" in json.loads((tmp_path / "answer.json").read_text())
 
 
 def test_a_process_apart_ends_when_it_is_no_longer_wanted(install: Install) -> None:

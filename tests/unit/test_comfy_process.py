@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from bench.installs import install_at
 from comfy_capsule.packager.comfy import ComfyProcess, Install, free_port
 from comfy_capsule.packager.comfy.reasons import plain, why_it_ended
 from comfy_capsule.packager.errors import CapsuleError
@@ -38,12 +38,7 @@ def install_of(tmp_path: Path) -> Make:
 
     def make(main: str) -> Install:
         (tmp_path / "main.py").write_text(main)
-        folders = {f"{name}_dir": tmp_path / name for name in ("input", "output", "temp", "user")}
-        return Install(
-            root=tmp_path, python=Path(sys.executable), python_version="3", implementation="cpython",
-            base_prefix=tmp_path, site_packages=(), version="", custom_nodes=(), model_folders={},
-            model_extensions={}, **folders,
-        )  # fmt: skip
+        return install_at(tmp_path)
 
     return make
 

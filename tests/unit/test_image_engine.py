@@ -88,7 +88,7 @@ def test_a_ca_bundle_reaches_the_build_as_a_secret_only(
 def test_a_capsule_of_another_platform_is_refused(written: list[dict[str, object]]) -> None:
     with pytest.raises(BadInput) as caught:
         build(capsule(arch="aarch64"), "w:1", engine=Remembered(), report=silent)
-    assert caught.value.code == "image-wrong-platform"
+    assert caught.value.code == "platform-differs"
     assert written == []
 
 

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from bench.installs import install_at
 from bench.pictures import example_picture, pixels
 from comfy_capsule.packager.actions import summary
 from comfy_capsule.packager.capsule import Capsule, read_capsule, write_capsule
@@ -107,22 +108,7 @@ def install(tmp_path: Path) -> Install:
     direct = {"url": url, "archive_info": {"hashes": {"sha256": "0" * 64}}}
     (site / "x-1.dist-info/direct_url.json").write_text(json.dumps(direct))
     (site / "x-1.dist-info/RECORD").write_text("".join(f"x-1.dist-info/{name},,\n" for name in ("METADATA", "WHEEL")))
-    return Install(
-        root=root,
-        python=Path(sys.executable),
-        python_version="3.11.7",
-        implementation="cpython",
-        base_prefix=Path(sys.base_prefix),
-        site_packages=(site,),
-        version="0.30.0",
-        custom_nodes=(nodes,),
-        model_folders={},
-        model_extensions={},
-        input_dir=root / "input",
-        output_dir=root / "output",
-        temp_dir=root / "temp",
-        user_dir=root / "user",
-    )
+    return install_at(root, site_packages=(site,), custom_nodes=(nodes,))
 
 
 def graphs() -> tuple[dict[str, Any], dict[str, Any]]:

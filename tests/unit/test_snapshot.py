@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from bench.installs import install_at
 from comfy_capsule.packager.capsule import environment_digest, lock_toml, tree_digest, tree_files
 from comfy_capsule.packager.comfy import Install
 from comfy_capsule.packager.progress import silent
@@ -49,21 +49,10 @@ def install(tmp_path: Path) -> Install:
     root = checkout(tmp_path / "ComfyUI", {"main.py": "", ".gitignore": "/custom_nodes/\n/models/\n/input/\n"})
     for folder in ("custom_nodes", "models/upscale_models", "models/loras", "input"):
         (root / folder).mkdir(parents=True)
-    return Install(
-        root=root,
-        python=Path(sys.executable),
-        python_version="3.11.7",
-        implementation="cpython",
-        base_prefix=Path(sys.base_prefix),
+    return install_at(
+        root,
         site_packages=(tmp_path / "site-packages",),
-        version="0.30.0",
-        custom_nodes=(root / "custom_nodes",),
         model_folders={"upscale_models": (root / "models/upscale_models",), "loras": (root / "models/loras",)},
-        model_extensions={},
-        input_dir=root / "input",
-        output_dir=root / "output",
-        temp_dir=root / "temp",
-        user_dir=root / "user",
     )
 
 

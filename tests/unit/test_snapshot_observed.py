@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.installs import install_at
 from comfy_capsule.packager.capsule import environment_digest, lock_toml
 from comfy_capsule.packager.comfy import Install, live_torch
 from comfy_capsule.packager.snapshot import observed, snapshot_install
@@ -18,21 +19,11 @@ from comfy_capsule.packager.snapshot.observed import environment_names, observe
 def install(tmp_path: Path) -> Install:
     root = tmp_path / "ComfyUI"
     root.mkdir()
-    return Install(
-        root=root,
-        python=Path(sys.executable),
-        python_version="3.11.7",
-        implementation="cpython",
+    return install_at(
+        root,
         base_prefix=tmp_path,
         site_packages=(tmp_path / "site-packages",),
-        version="0.30.0",
-        custom_nodes=(root / "custom_nodes",),
         model_folders={"loras": (root / "models/loras", Path("/home/ann/shared/loras"), Path("/mnt/disk/loras"))},
-        model_extensions={},
-        input_dir=root / "input",
-        output_dir=root / "output",
-        temp_dir=root / "temp",
-        user_dir=root / "user",
         arguments=("--listen", "0.0.0.0", "--api-key", "hunter2"),
     )
 

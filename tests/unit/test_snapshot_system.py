@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import sys
 import time
 import tomllib
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from bench.elf import AARCH64, write_shared
 from bench.git import git
+from bench.installs import install_at
 from comfy_capsule.packager.cache import Cache
 from comfy_capsule.packager.capsule import (
     ComfyUI,
@@ -43,22 +43,7 @@ def install(tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch) -> Inst
     root = tmp_path / "ComfyUI"
     for folder in (site, root / "custom_nodes"):
         folder.mkdir(parents=True)
-    return Install(
-        root=root,
-        python=Path(sys.executable),
-        python_version="3.11.7",
-        implementation="cpython",
-        base_prefix=tmp_path / "python",
-        site_packages=(site,),
-        version="0.30.0",
-        custom_nodes=(root / "custom_nodes",),
-        model_folders={},
-        model_extensions={},
-        input_dir=root / "input",
-        output_dir=root / "output",
-        temp_dir=root / "temp",
-        user_dir=root / "user",
-    )
+    return install_at(root, base_prefix=tmp_path / "python", site_packages=(site,))
 
 
 def read(install: Install, versions: dict[str, str] | None = None, os: str = "linux") -> System:

@@ -16,10 +16,11 @@ from packaging.version import Version
 
 from ...cache import Cache
 from ...capsule import NOBODY, ChangedFile
+from ...digest_cache import sha256_of
+from ...hashing import State
 from ...secrets import is_secret_file
 from .contents import Broken, Contents, Distribution, Places
 from .distinfo import Info, has_own_path, is_script, is_version, read_direct_url, read_headers, read_tags
-from .filedigests import Status, sha256_files
 from .record import (
     OF_INSTALLERS,
     SCRIPTS,
@@ -42,7 +43,7 @@ _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 class File(NamedTuple):
     """What the file system says of one file."""
 
-    status: Status
+    state: State
     regular: bool
     link: bool
     executable: bool
@@ -105,16 +106,18 @@ def _walk(site: Path) -> Iterator[tuple[str, File]]:
                 if entry.name != "__pycache__":
                     waiting.append(f"{name}/")
             else:
-                yield name, _look(entry, entry.is_symlink()) or File((0, 0, 0), False, True, False)
+                yield name, _look(entry, entry.is_symlink()) or File(State(0, 0, 0, 0), False, True, False)
 
 
 def _look(path: Path | os.DirEntry[str], link: bool) -> File | None:
     try:
         status = path.stat()
+        if not status.st_ino:  # on Windows a folder's listing does not say it
+            status = os.stat(path)
     except OSError:
         return None
-    about = (status.st_size, status.st_mtime_ns, status.st_ino)
-    return File(about, stat.S_ISREG(status.st_mode), link, bool(status.st_mode & stat.S_IXUSR))
+    state = State(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
+    return File(state, stat.S_ISREG(status.st_mode), link, bool(status.st_mode & stat.S_IXUSR))
 
 
 def _owners(check: _Check) -> list[Info]:
@@ -184,7 +187,7 @@ def _lines_to_check(check: _Check, info: Info) -> Iterator[Line]:
             check.odd.setdefault(info.name, []).append(line.place)
         elif line.place.startswith(SCRIPTS) and is_script(check.places.path(line.place)):
             info.rewritten.add(line.place)  # its first line is the installer's
-        elif line.size and line.size != str(file.status[0]):
+        elif line.size and line.size != str(file.state.size):
             check.changed.setdefault(info.name, []).append(line.place)
         elif line.digest:
             yield line
@@ -203,9 +206,9 @@ def _compare(check: _Check, jobs: Sequence[tuple[Info, Line]], cache: Cache) -> 
 def _digests(check: _Check, places: Iterable[str], cache: Cache) -> dict[str, str]:
     """The sha256 of regular files by place."""
     paths = {place: str(check.places.path(place)) for place in places}
-    files = {path: file.status for place, path in paths.items() if (file := check.file(place)) is not None}
-    found = sha256_files(files, cache)
-    return {place: found.get(path, "") for place, path in paths.items()}
+    files = {path: file.state for place, path in paths.items() if (file := check.file(place)) is not None}
+    found = sha256_of(files, cache=cache)
+    return {place: found[path].sha256 if path in found else "" for place, path in paths.items()}
 
 
 def _digest(path: Path, algorithm: str) -> str:
@@ -259,7 +262,7 @@ def _as_files(check: _Check, chosen: dict[str, list[str]], cache: Cache) -> dict
             if file is None or file.link or not digests[place]:
                 check.odd.setdefault(name, []).append(place)
                 continue
-            said = {"path": place, "sha256": digests[place], "size": file.status[0], "executable": file.executable}
+            said = {"path": place, "sha256": digests[place], "size": file.state.size, "executable": file.executable}
             files.append(ChangedFile.model_validate(said))
         if files:
             found[name] = tuple(files)

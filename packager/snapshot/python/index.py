@@ -49,6 +49,10 @@ class Offers(BaseModel):
     without_wheels: frozenset[str] = frozenset()
     unreachable: frozenset[str] = frozenset()
 
+    def of(self, name: str) -> tuple[Offer, ...]:
+        """The wheels of the distribution `name`; none where there are none."""
+        return self.wheels.get(name, ())
+
 
 class Indexes:
     """The package indexes as uv is set up here, for one platform.

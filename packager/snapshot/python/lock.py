@@ -25,7 +25,7 @@ from .site import read_contents
 from .text import pylock_text
 from .wheels import Installed
 
-_TRANSLATED = "pylock-translated-1"
+_TRANSLATED = "pylock-translated-2"
 
 
 class PythonLock(BaseModel):
@@ -88,7 +88,6 @@ def _lock(install: Install, report: Report, known: str, cache: Cache) -> PythonL
     whole = [broken(item) for _, contents in folders for item in contents.broken]
     text = _write(install, locked.packages, tool)
     translated = {} if known else _translate(install, text, cache)
-    whole += [finding for item in translated.values() for finding in item.findings]
     return PythonLock(
         text=text,
         versions={item.distribution.name: item.distribution.version for item in installed},

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +18,14 @@ from pydantic import BaseModel, ConfigDict
 from ...capsule import NOBODY, Finding
 from .findings import retargeted
 from .index import Indexes, Offer, Offers
+from .record import SCRIPTS, Layout, record_digest, wheel_lines
 from .text import pylock_text
+from .wheelzip import Unreachable, Unreadable, peek
 
 #: The targets, as ``platform_machine`` says them; with uv's name of the oldest Linux that wheels are taken for.
 TARGETS = {"x86_64": "x86_64-manylinux_2_28", "aarch64": "aarch64-manylinux_2_28"}
 _NEWEST = 28  # of glibc 2, as in the names above
+_AT_ONCE = 8  # connections
 
 
 class Retargeted(BaseModel):
@@ -64,16 +68,21 @@ class _Target:
 
     def takes(self, package: Package) -> bool:
         """Whether `package` can be installed there as it stands."""
-        if not package.wheels:
-            return bool(package.vcs or package.archive)
-        return any(self._rank(wheel) is not None for wheel in package.wheels)
+        wheels, archive = package.wheels or (), package.archive
+        if archive is not None and str(archive.url).endswith(".whl"):
+            wheels = (PackageWheel(url=archive.url, hashes=archive.hashes),)
+        if not wheels:
+            return bool(package.vcs or archive)
+        return any(self._rank(wheel) is not None for wheel in wheels)
 
 
 def retarget(pylock: str, machine: str, python_version: str, python: Path) -> Retargeted:
     """Translate the text of a `pylock.toml` for Linux on `machine` (one of `TARGETS`).
 
     A wheel that runs there too stays; for each other the same version is looked for on the user's indexes, a build of
-    torch (``+cu130``) without its tag if need be; what these need there and the lock does not have is added.
+    torch (``+cu130``) without its tag if need be; what these need there and the lock does not have is added. A pin
+    without a file stays one, if there is anything to install there. The RECORD of a new file is looked up where its
+    index gives parts of a file, so that what is installed of it can be held to it.
 
     Args:
         python_version: in full. `python`: any interpreter of this machine, for uv.
@@ -95,14 +104,20 @@ def retarget(pylock: str, machine: str, python_version: str, python: Path) -> Re
     for package in _further(packages, unproved, indexes, target):
         packages.append(package)
         findings.append(retargeted(target.name, str(package.name), f"is added, as {package.version}."))
+    left = [pin for pin in unproved if _name(pin) in offers.unreachable or target.best(offers.of(_name(pin)))]
+    for pin in (pin for pin in unproved if pin not in left):
+        what = f"{pin.partition('==')[2]} has no wheel there and is left out."
+        findings.append(retargeted(target.name, _name(pin), what))
     gone = offers.unreachable | untagged.unreachable
-    return Retargeted(text=_text(lock, packages, target), findings=tuple(findings), complete=not gone)
+    records = _records((item for item in packages if item not in kept), indexes, target)
+    text = _text(lock, packages, target, left, records)
+    return Retargeted(text=text, findings=tuple(findings), complete=not gone)
 
 
 def _translate(pin: str, offers: Offers, untagged: Offers, target: _Target) -> tuple[Package | None, str]:
     name, version = _name(pin), pin.partition("==")[2]
     for found, at in ((offers, version), (untagged, version.partition("+")[0])):
-        best = target.best(found.wheels.get(name, ()))
+        best = target.best(found.of(name))
         if best is not None:
             package = _package(name, at, best)
             other = "another file" if at == version else f"the version {at}, without its build tag,"
@@ -123,6 +138,22 @@ def _further(packages: Sequence[Package], unproved: Sequence[str], indexes: Inde
     return [_package(name, str(_version(best)), best) for name, best in sorted(found.items()) if best is not None]
 
 
+def _records(packages: Iterable[Package], indexes: Indexes, target: _Target) -> dict[str, str]:
+    """What will be installed of each of `packages`, by name, as far as its index lets its wheel be looked into."""
+    layout = Layout(("lib", f"python{'.'.join(target.python.split('.')[:2])}", "site-packages"))
+
+    def look(package: Package) -> tuple[str, str]:
+        try:
+            lines = wheel_lines(peek(indexes.with_credentials((package.wheels or ())[0].url or "")).record, layout)
+        except (Unreachable, Unreadable):
+            return str(package.name), ""
+        # An installer rewrites scripts, so the wheel does not say what they will be.
+        return str(package.name), "" if any(place.startswith(SCRIPTS) for place in lines) else record_digest(lines)
+
+    with ThreadPoolExecutor(_AT_ONCE) as executor:
+        return {name: record for name, record in executor.map(look, packages) if record}
+
+
 def _package(name: str, version: str, offer: Offer) -> Package:
     wheel = PackageWheel(name=offer.wheel.name, url=offer.wheel.url, size=offer.wheel.size, hashes=offer.wheel.hashes)
     return Package(name=canonicalize_name(name), version=Version(version), index=offer.index or None, wheels=[wheel])
@@ -136,13 +167,16 @@ def _name(pin: str) -> str:
     return canonicalize_name(pin.partition("==")[0])
 
 
-def _text(lock: Pylock, packages: Sequence[Package], target: _Target) -> str:
+def _text(
+    lock: Pylock, packages: Sequence[Package], target: _Target, unproved: Sequence[str], records: dict[str, str]
+) -> str:
     """The lock with `packages`; what it said of installed files holds for the unchanged ones alone."""
-    unchanged = {str(item.name) for item in packages if item in lock.packages}
-    tool = dict((lock.tool or {}).get("comfy-capsule", {}))
+    unchanged = {str(item.name) for item in packages if item in lock.packages} | set(map(_name, unproved))
+    tool = {**(lock.tool or {}).get("comfy-capsule", {}), "unproved": list(unproved)}
     for table in ("records", "changed", "removed"):
         if table in tool:
             tool[table] = {name: value for name, value in tool[table].items() if name in {*unchanged, NOBODY}}
+    tool["records"] = dict(sorted({**tool.get("records", {}), **records}.items()))
     if "editables" in tool:
         tool["editables"] = [item for item in tool["editables"] if item["name"] in unchanged]
     where = f"python_full_version == '{target.python}' and sys_platform == 'linux'"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
 from ...cache import Cache
+from ...hashing import is_settled
 from .check import inspect_site
 from .contents import Contents, Places
 
@@ -34,7 +36,8 @@ def read_contents(site: Path, cache: Cache) -> Contents:
 
 
 def _read(site: Path, cache: Cache) -> Contents:
-    key = fingerprint(site)
+    begun = time.time_ns()
+    key, newest = fingerprint(site)
     known = cache.get(_KIND, [key])
     with contextlib.suppress(ValidationError, KeyError):  # written by another version of this program
         kept = _Kept.model_validate_json(known[key])
@@ -42,14 +45,17 @@ def _read(site: Path, cache: Cache) -> Contents:
             return kept.contents
     contents, outside = inspect_site(Places(site), cache)
     kept = _Kept(outside=outside, seen=_state(outside), contents=contents)
-    if fingerprint(site) == key:  # nothing moved under our eyes
+    if is_settled(newest, begun) and fingerprint(site)[0] == key:  # nothing moved under our eyes, nor could unseen
         cache.put(_KIND, {key: kept.model_dump_json()})
     return contents
 
 
-def fingerprint(folder: Path) -> str:
-    """The digest of path, size, modification time, inode and mode of each file under `folder`; byte code left out."""
-    digest = hashlib.sha256()
+def fingerprint(folder: Path) -> tuple[str, int]:
+    """The digest of path, size, modification time, inode and mode of each file under `folder`; byte code left out.
+
+    With it comes the newest of these times, in ns.
+    """
+    digest, newest = hashlib.sha256(), 0
     waiting = [str(folder)]
     while waiting:
         base = waiting.pop()
@@ -64,9 +70,10 @@ def fingerprint(folder: Path) -> str:
                         rows.append((entry.name, *_status(entry)))
         except OSError as error:
             rows.append((error.strerror or "", 0, 0, 0, 0))
+        newest = max(newest, *(row[2] for row in rows)) if rows else newest
         digest.update(repr((base, sorted(rows))).encode("utf-8", "surrogateescape"))
         waiting.extend(sorted(folders))
-    return digest.hexdigest()
+    return digest.hexdigest(), newest
 
 
 def _status(entry: os.DirEntry[str] | Path) -> tuple[int, int, int, int]:

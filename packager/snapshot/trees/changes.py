@@ -16,6 +16,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from ...capsule import CheckoutFiles, beyond_links, for_git
+from ...progress import Tick, unheard
 from .scratch import Scratch, scratch_of
 
 _POINTER = b"version https://git-lfs.github.com/spec/v1"  # git-lfs, docs/spec.md
@@ -41,7 +42,7 @@ class Changes(BaseModel):
     secret: tuple[str, ...] = ()
 
 
-def read_changes(folder: Path, files: CheckoutFiles, commit: str, line_ends: str) -> Changes:
+def read_changes(folder: Path, files: CheckoutFiles, commit: str, line_ends: str, tick: Tick = unheard) -> Changes:
     """Compare the checkout at `folder` with `commit`, whose files are `files`.
 
     Args:
@@ -50,6 +51,7 @@ def read_changes(folder: Path, files: CheckoutFiles, commit: str, line_ends: str
     hidden = beyond_links(folder, files)
     pointers, differing = [], []
     for name, (mode, blob) in files.committed.items():
+        tick()
         found, pointer = ("", "") if name in hidden else _read(folder / name, blob)
         if found != f"{mode} {blob}":
             differing.append(name)

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict
 
 from ...capsule import Checkout, CheckoutFiles, Submodule, checkout_files, git
 from ...command import without_credentials
-from ...errors import CapsuleError
+from ...errors import Cancelled, CapsuleError
+from ...progress import Tick, unheard
 from .bundle import bundle_of, is_on_a_remote
 from .changes import Changes, read_changes
 
@@ -70,11 +71,12 @@ class ReadCheckout(BaseModel):
         ), files
 
 
-def read_checkout(folder: Path, files: CheckoutFiles | None = None) -> ReadCheckout:
+def read_checkout(folder: Path, files: CheckoutFiles | None = None, tick: Tick = unheard) -> ReadCheckout:
     """Read the checkout at `folder`; nothing in it is changed, nothing of it runs, its own git settings do not hold.
 
     Args:
         files: what `checkout_files` says of it, where that was asked already.
+        tick: called for every file that is read.
 
     Raises:
         CapsuleError: ``git-unreadable`` when git cannot say what it is (corrupt, no commit, objects not fetched).
@@ -89,12 +91,12 @@ def read_checkout(folder: Path, files: CheckoutFiles | None = None) -> ReadCheck
             origin=origin,
             commit=commit,
             line_ends=line_ends,
-            changes=read_changes(folder, files, commit, line_ends),
+            changes=read_changes(folder, files, commit, line_ends, tick),
             bundle=b"" if kept else bundle_of(folder, commit),
-            nested={path: read_checkout(folder / path, inner) for path, inner in files.nested.items()},
+            nested={path: read_checkout(folder / path, inner, tick) for path, inner in files.nested.items()},
         )
     except CapsuleError as error:
-        if error.code in ("no-program", "git-unreadable"):
+        if isinstance(error, Cancelled) or error.code in ("no-program", "git-unreadable"):
             raise
         message = f"git cannot read {folder.name}: {error.message.splitlines()[-1]}"
         raise CapsuleError("git-unreadable", message, "Repair the checkout.") from error

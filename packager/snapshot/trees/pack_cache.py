@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...cache import Cache
+from ...progress import Tick
 from .tree import ReadTree, read_tree
 
 # With the version of what is kept: another reading gives another kind.
@@ -21,7 +22,7 @@ _FRESH = 2.0  # seconds; a file that changed just now may change again within th
 _TIMELESS = frozenset({"objects", "logs", "hooks"})
 
 
-def known_tree(folder: Path, subject: str, entry: str, cache: Cache) -> ReadTree:
+def known_tree(folder: Path, subject: str, entry: str, cache: Cache, tick: Tick) -> ReadTree:
     """What `read_tree` gives, out of `cache` when no file of `folder` changed since.
 
     A tree that carries much, or has a finding that blocks (perhaps only today's), is read each time.
@@ -30,7 +31,7 @@ def known_tree(folder: Path, subject: str, entry: str, cache: Cache) -> ReadTree
     key = f"{entry} {state}"
     if state and (answer := cache.get(_KIND, [key])):
         return _parsed(answer[key])
-    read = read_tree(folder, subject, entry)
+    read = read_tree(folder, subject, entry, tick=tick)
     small = sum(map(len, read.files.values())) <= _MOST
     if state and small and not any(item.blocks for item in read.findings) and state == _state(folder):
         cache.put(_KIND, {key: _written(read)})

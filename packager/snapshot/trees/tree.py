@@ -20,6 +20,7 @@ from ...capsule import (
     write_tar,
 )
 from ...errors import CapsuleError
+from ...progress import Tick, unheard
 from .checkout import read_checkout
 from .findings import checkout_findings, secrets_left_out, too_large, unreadable
 
@@ -37,24 +38,25 @@ class ReadTree(BaseModel):
     files: dict[str, bytes]
 
 
-def read_tree(folder: Path, subject: str, entry: str, without: Collection[str] = ()) -> ReadTree:
+def read_tree(folder: Path, subject: str, entry: str, without: Collection[str] = (), tick: Tick = unheard) -> ReadTree:
     """Read the folder `folder`: a git checkout, or plain files.
 
     Args:
         subject: what findings call it.
         entry: what the names of the carried entries begin with, e.g. ``packs/ComfyUI-GGUF``.
         without: names at the top that are other things than this tree.
+        tick: called each time that a file is read.
     """
     findings: list[Finding] = []
     try:
         if is_checkout(folder):
             try:
-                return _of_checkout(folder, subject, entry, without)
+                return _of_checkout(folder, subject, entry, without, tick)
             except CapsuleError as error:
                 if error.code != "git-unreadable":
                     raise
                 findings.append(_not_as_checkout(subject, error))
-        return _of_files(folder, subject, entry, without, findings)
+        return _of_files(folder, subject, entry, without, findings, tick)
     except OSError as error:
         findings.append(unreadable(subject, f"{error.strerror}: {error.filename}"))
         return ReadTree(source={"kind": "folder"}, findings=tuple(findings), files={})
@@ -71,7 +73,7 @@ def read_file(path: Path, subject: str, entry: str) -> ReadTree:
     return ReadTree(source=source, findings=(), files={entry: data})
 
 
-def _of_checkout(folder: Path, subject: str, entry: str, without: Collection[str]) -> ReadTree:
+def _of_checkout(folder: Path, subject: str, entry: str, without: Collection[str], tick: Tick) -> ReadTree:
     try:
         listed = checkout_files(folder, without)
     except CapsuleError as error:
@@ -79,9 +81,9 @@ def _of_checkout(folder: Path, subject: str, entry: str, without: Collection[str
     size = _local_bytes(folder, listed)
     if size > _MOST_CARRIED:
         return ReadTree(source={"kind": "git"}, findings=(too_large(subject, size),), files={})
-    read = read_checkout(folder, listed)
+    read = read_checkout(folder, listed, tick)
     source, files = read.entries(entry)
-    source["tree"] = tree_digest(folder, checkout_names(folder, listed))
+    source["tree"] = tree_digest(folder, checkout_names(folder, listed), tick)
     return ReadTree(source=source, findings=tuple(checkout_findings(subject, read)), files=files)
 
 
@@ -90,11 +92,13 @@ def _local_bytes(folder: Path, files: CheckoutFiles) -> int:
     return _size(folder, files.local) + inside
 
 
-def _of_files(folder: Path, subject: str, entry: str, without: Collection[str], findings: list[Finding]) -> ReadTree:
+def _of_files(
+    folder: Path, subject: str, entry: str, without: Collection[str], findings: list[Finding], tick: Tick
+) -> ReadTree:
     names, secret = plain_files(folder, without)
     if secret:
         findings.append(secrets_left_out(subject, secret))
-    source: dict[str, Any] = {"kind": "folder", "tree": tree_digest(folder, names)}
+    source: dict[str, Any] = {"kind": "folder", "tree": tree_digest(folder, names, tick)}
     size = _size(folder, names)
     if size > _MOST_CARRIED:
         return ReadTree(source=source, findings=(*findings, too_large(subject, size)), files={})
