@@ -18,6 +18,7 @@ import aiohttp
 
 from ..caches import cache_environment
 from ..errors import CapsuleError
+from ..secrets import SECRET_PREFIX
 from .device import needs_cpu_flag
 from .install import Install
 from .port import free_port
@@ -98,7 +99,7 @@ class ComfyProcess:
         argv = [str(install.python), *map(str, through), "main.py", *_arguments(install, chosen, folders), *extra_args]
         if cpu or (cpu is None and needs_cpu_flag(install)):
             argv.append("--cpu")
-        kept = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+        kept = {name: value for name, value in os.environ.items() if _is_inherited(name)}
         caches = cache_environment(install.root)
         if "HF_HOME" in caches:  # what it needs of the hub is there; a newer state of it would be another one
             kept = {"HF_HUB_OFFLINE": "1", **kept}
@@ -216,6 +217,11 @@ class ComfyProcess:
         self.lines.append(line)
         if self._on_line:
             self._on_line(line)
+
+
+def _is_inherited(name: str) -> bool:
+    """A capsule's secrets reach ComfyUI in the graph that needs them, and not every pack in the environment."""
+    return name not in _NOT_INHERITED and not name.startswith(SECRET_PREFIX)
 
 
 def _arguments(install: Install, port: int, folders: Mapping[str, Path]) -> list[str]:

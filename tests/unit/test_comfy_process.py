@@ -77,13 +77,15 @@ async def test_arguments_are_comfyuis_own(install_of: Make):
     assert words[-2:] == ["--deterministic", "--cpu"]
 
 
-async def test_the_callers_python_settings_stay_out(install_of: Make, monkeypatch: pytest.MonkeyPatch):
+async def test_the_callers_python_settings_and_secrets_stay_out(install_of: Make, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    monkeypatch.setenv("COMFY_CAPSULE_SECRET_KEY", "of the capsule's")
     monkeypatch.setenv("VIRTUAL_ENV", "/elsewhere")
-    install = install_of("import os; print([os.environ.get(x) for x in ('PYTHONPATH', 'VIRTUAL_ENV', 'MINE')])")
+    names = ("PYTHONPATH", "VIRTUAL_ENV", "COMFY_CAPSULE_SECRET_KEY", "MINE")
+    install = install_of(f"import os; print([os.environ.get(x) for x in {names}])")
     async with await ComfyProcess.start(install, cpu=True, env={"MINE": "1"}) as process:
         await process.wait()
-    assert list(process.lines) == ["[None, None, '1']"]
+    assert list(process.lines) == ["[None, None, None, '1']"]
 
 
 async def test_its_children_end_with_it(install_of: Make):
@@ -171,3 +173,18 @@ def test_the_last_reason_wins_and_signals_are_named():
 def test_a_free_port_can_be_bound():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", free_port()))
+
+
+async def test_a_given_back_comfyui_reads_the_caches_in_its_own_folder(
+    install_of: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("huggingface/hub", "torch/hub", "other"):
+        (tmp_path / ".capsule-cache" / name).mkdir(parents=True)
+    monkeypatch.setenv("HF_HOME", "/home/somebody")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    names = ("HF_HOME", "HF_HUB_CACHE", "TORCH_HOME", "XDG_CACHE_HOME", "HF_HUB_OFFLINE")
+    install = install_of(f"import os; print([os.environ.get(x) for x in {names}])")
+    async with await ComfyProcess.start(install, cpu=True) as process:
+        await process.wait()
+    own = [str(tmp_path / ".capsule-cache" / name) for name in ("huggingface", "huggingface/hub", "torch", "")]
+    assert process.lines[0] == str([*(name.rstrip("/") for name in own), "1"])
