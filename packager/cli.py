@@ -99,6 +99,7 @@ def snapshot(
 @click.option("--message", default="", help="What this version is.")
 @click.option("--look-up", is_flag=True, help="Ask Hugging Face and Civitai which addresses have the models' bytes.")
 @click.option("--trace", is_flag=True, help="Run the workflow once, and record every file that it opens.")
+@click.option("--parent", type=FILE, help="The capsule that this one follows: their contracts are compared.")
 @click.option("--strict", is_flag=True, help="Write nothing when a finding blocks exact reproduction; exit with 3.")
 @python_option
 @json_option
@@ -111,6 +112,7 @@ def export(
     message: str,
     look_up: bool,
     trace: bool,
+    parent: Path | None,
     strict: bool,
     python: Path | None,
     as_json: bool,
@@ -130,14 +132,19 @@ def export(
             strict=strict,
             look_up=look_up,
             trace=trace,
+            parent=parent,
             python=python,
             report=report,
         )
+    difference = actions.contract_difference(parent, capsule) if parent else None
     if as_json:
-        terminal.show_json({"path": str(out), **actions.summary(capsule)})
-    else:
-        terminal.show_capsule(capsule, actions.count_distributions(capsule.pylock))
-        terminal.say(f"written   {out}")
+        compared = {"contract_difference": difference.model_dump()} if difference else {}
+        terminal.show_json({"path": str(out), **actions.summary(capsule), **compared})
+        return
+    terminal.show_capsule(capsule, actions.count_distributions(capsule.pylock))
+    if difference:
+        terminal.show_contract_difference(difference, as_json)
+    terminal.say(f"written   {out}")
 
 
 @command.command()
@@ -152,12 +159,43 @@ def inspect(capsule: Path, as_json: bool) -> None:
         terminal.show_capsule(read, actions.count_distributions(read.pylock))
 
 
-@command.command()
+class ShowByDefault(click.Group):
+    """A group whose command `show` need not be said: ``contract X`` is ``contract show X``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        said = args and (args[0] in self.commands or args[0] in ("-h", "--help"))
+        return super().parse_args(ctx, args if said or not args else ["show", *args])
+
+
+@command.group(cls=ShowByDefault)
+def contract() -> None:
+    """Print the JSON Schema of a capsule's parameters, or compare two contracts.
+
+    Examples: comfy-capsule contract w.capsule.zip --openapi; comfy-capsule contract diff old.zip new.zip
+    """
+
+
+@contract.command("show")
 @click.argument("capsule", type=FILE)
 @click.option("--openapi", is_flag=True, help="The OpenAPI 3.1 document of the served workflow instead.")
-def contract(capsule: Path, openapi: bool) -> None:
-    """Print the JSON Schema of a capsule's parameters."""
+def contract_show(capsule: Path, openapi: bool) -> None:
+    """Print the JSON Schema of a capsule's parameters (`show` need not be said)."""
     terminal.show_json(actions.contract_document(capsule, openapi))
+
+
+@contract.command("diff")
+@click.argument("before", type=FILE)
+@click.argument("after", type=FILE)
+@json_option
+def contract_diff(before: Path, after: Path, as_json: bool) -> None:
+    """Say what changes for callers of one capsule when another takes its place; exit with 1 if it breaks them.
+
+    Example: comfy-capsule contract diff portrait-1.capsule.zip portrait-2.capsule.zip
+    """
+    difference = actions.contract_difference(before, after)
+    terminal.show_contract_difference(difference, as_json)
+    if difference.verdict == "breaking":
+        sys.exit(1)
 
 
 @command.command()

@@ -15,6 +15,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from .capsule import Capsule, Finding, Lock
+from .contract import ContractDifference
 from .difference import Change
 from .digest_cache import Checked
 from .errors import CapsuleError
@@ -28,6 +29,13 @@ _err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 # A capsule is a stranger's: what it names must not steer the terminal.
 _CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+
+
+_VERDICTS = {
+    "compatible": "compatible: every call means what it meant.",
+    "widened": "widened: every call means what it meant, and more can be said.",
+    "breaking": "breaking: calls that worked are refused, or get another kind of answer.",
+}
 
 
 @contextmanager
@@ -197,6 +205,16 @@ def show_restored(done: Restored, as_json: bool) -> None:
         return
     show_comparison(done.table, as_json)
     say(f"restored  {done.path}")
+
+
+def show_contract_difference(difference: ContractDifference, as_json: bool) -> None:
+    """What changes for callers, the worst first, and the verdict."""
+    if as_json:
+        show_json(difference.model_dump())
+        return
+    for change in difference.changes:
+        say(f"{change.effect:<10} {change.of} {change.name} {change.message}")
+    say(_VERDICTS[difference.verdict])
 
 
 def show_changes(changes: Sequence[Change], as_json: bool) -> None:

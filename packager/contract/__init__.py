@@ -6,6 +6,7 @@ from .document import contract_json, read_contract_json
 from .models import MEDIA_TYPES, Contract, Input, Output, Target
 from .openapi import openapi
 from .schema import example_parameters, parameters_schema, result_schema
+from .versions import ContractChange, ContractDifference, compare_contracts
 
 __all__ = [
     "MEDIA_TYPES",
@@ -13,6 +14,8 @@ __all__ = [
     "Bound",
     "Built",
     "Contract",
+    "ContractChange",
+    "ContractDifference",
     "Input",
     "InvalidParameters",
     "Output",
@@ -22,6 +25,7 @@ __all__ = [
     "build_contract",
     "build_with_notes",
     "choice_key",
+    "compare_contracts",
     "contract_json",
     "example_parameters",
     "media_inputs",

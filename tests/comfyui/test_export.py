@@ -26,9 +26,11 @@ def comfy_capsule(*words: object) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
-def export(comfy: object, out: Path, workflow: Path = UPSCALE.ui_path, api: Path | None = UPSCALE.api_path) -> Any:
+def export(
+    comfy: object, out: Path, workflow: Path = UPSCALE.ui_path, api: Path | None = UPSCALE.api_path, *more: object
+) -> Any:
     given = ("--api", api) if api else ()
-    return comfy_capsule("export", "--comfy", comfy, "--workflow", workflow, *given, "-o", out, "--name", "w")
+    return comfy_capsule("export", "--comfy", comfy, "--workflow", workflow, *given, "-o", out, "--name", "w", *more)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,13 @@ def test_from_inside_and_from_the_folder_give_the_same_capsule(
     assert inside.lock.model_copy(update={"observed": folder.lock.observed}) == folder.lock
     assert inside.digests.environment == folder.digests.environment
     assert inside.digests.contract == folder.digests.contract
+    next_one, before = tmp_path / "next.capsule.zip", tmp_path / "inside.capsule.zip"
+    status, answer = export(live.base_url, next_one, UPSCALE.ui_path, UPSCALE.api_path, "--parent", before)
+    assert (status, answer["lock"]["parent"]) == (0, inside.digests.id)
+    assert answer["contract_difference"]["verdict"] == "breaking"  # another workflow altogether
+    assert read_capsule(next_one).digests.id == answer["id"]
+    status, said = comfy_capsule("contract", "diff", before, next_one)
+    assert (status, said) == (1, answer["contract_difference"])
 
 
 def test_snapshot_from_inside_and_from_the_folder(live: RunningComfy, with_pack: Path, tmp_path: Path) -> None:

@@ -66,6 +66,9 @@ def test_inspect_and_contract_of_a_capsule(comfy_capsule: Any, capsule: Path) ->
     assert json.loads(out)["properties"]["width"]["type"] == "integer"
     status, out, _ = comfy_capsule("contract", capsule, "--openapi")
     assert json.loads(out)["openapi"].startswith("3.1")
+    assert comfy_capsule("contract", "show", capsule)[0] == 0
+    status, out, _ = comfy_capsule("contract", "diff", capsule, capsule)
+    assert (status, out) == (0, "compatible: every call means what it meant.\n")
 
 
 EXPORT = ("export", "--workflow", UPSCALE.ui_path, "--api", UPSCALE.api_path)
