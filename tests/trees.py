@@ -155,6 +155,14 @@ def out_of_the_index(folder: Path, aside: Path) -> None:
     git(folder, "rm", "-q", "--cached", "b.log")
 
 
+def secret_in_the_commit(folder: Path, aside: Path) -> None:
+    """The commit is nowhere else, and would bring the secret of the repository inside it along."""
+    checkout(folder, {".gitignore": "*.log\n", "a.py": "1\n", "sub/b.py": "1\n"}, origin="")
+    checkout(folder / "clone", {"inner.py": "1\n", ".env": "KEY=planted-in-a-commit\n"}, origin="")
+    git(folder / "clone", "rm", "-q", ".env")
+    (folder / "ignored.log").write_text("x")
+
+
 def hidden_change(folder: Path, aside: Path) -> None:
     checkout(folder, {"a.py": "1\n", "b.py": "1\n"}, origin="")
     git(folder, "update-index", "--assume-unchanged", "a.py")
@@ -284,6 +292,7 @@ KINDS: list[tuple[Callable[[Path, Path], None], set[str]]] = [
     (changed, {"no-origin", "local-changes"}),
     (staged_but_ignored, {"no-origin", "local-changes"}),
     (out_of_the_index, {"no-origin"}),
+    (secret_in_the_commit, {"secret-file-left-out"}),
     (hidden_change, {"no-origin", "local-changes"}),
     (crlf_by_user, {"no-origin", "local-changes"}),
     (crlf_by_attributes, {"no-origin", "local-changes"}),

@@ -25,6 +25,7 @@ class ReadCheckout(BaseModel):
 
     Attributes:
         bundle: the commit itself, when no remote that others reach is known to have it.
+        exposed: files that hold secrets and would be in `bundle`, which is not made then.
         nested: the checkouts inside it, by their path.
     """
 
@@ -35,6 +36,7 @@ class ReadCheckout(BaseModel):
     line_ends: Literal["", "crlf", "attributes"]
     changes: Changes
     bundle: bytes
+    exposed: tuple[str, ...]
     nested: dict[str, ReadCheckout]
 
     def entries(self, name: str) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -90,7 +92,8 @@ def read_checkout(folder: Path, files: CheckoutFiles | None = None) -> ReadCheck
             commit=commit,
             line_ends=line_ends,
             changes=read_changes(folder, files, commit, line_ends),
-            bundle=b"" if kept else bundle_of(folder, commit),
+            bundle=b"" if kept or files.withheld else bundle_of(folder, commit),
+            exposed=() if kept else files.withheld,
             nested={path: read_checkout(folder / path, inner) for path, inner in files.nested.items()},
         )
     except CapsuleError as error:

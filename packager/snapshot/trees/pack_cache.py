@@ -14,7 +14,7 @@ from ...cache import Cache
 from .tree import ReadTree, read_tree
 
 # With the version of what is kept: another reading gives another kind.
-_KIND = "pack-2"
+_KIND = "pack-3"
 _MOST = 256 << 10  # carried bytes
 _FRESH = 2.0  # seconds; a file that changed just now may change again within the resolution of its times
 # Parts of a git folder that say nothing of its state: objects are named by their content.

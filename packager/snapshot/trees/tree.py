@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from ...capsule import (
 )
 from ...errors import CapsuleError
 from .checkout import read_checkout
-from .findings import checkout_findings, secrets_left_out, too_large, unreadable
+from .findings import checkout_findings, secrets_left_out, some, too_large, unreadable
 
 # Carried bytes are held in memory, and a patch several times over.
 _MOST_CARRIED = 512 << 20
@@ -80,6 +80,11 @@ def _of_checkout(folder: Path, subject: str, entry: str, without: Collection[str
     if size > _MOST_CARRIED:
         return ReadTree(source={"kind": "git"}, findings=(too_large(subject, size),), files={})
     read = read_checkout(folder, listed)
+    exposed = [f"{path}/{name}" if path else name for path, inner in read.all() for name in inner.exposed]
+    if exposed:
+        return _of_files(
+            folder, subject, entry, without, [_without_commit(subject, exposed)], {*checkout_names(folder, listed)}
+        )
     source, files = read.entries(entry)
     source["tree"] = tree_digest(folder, checkout_names(folder, listed))
     return ReadTree(source=source, findings=tuple(checkout_findings(subject, read)), files=files)
@@ -90,8 +95,18 @@ def _local_bytes(folder: Path, files: CheckoutFiles) -> int:
     return _size(folder, files.local) + inside
 
 
-def _of_files(folder: Path, subject: str, entry: str, without: Collection[str], findings: list[Finding]) -> ReadTree:
+def _of_files(
+    folder: Path,
+    subject: str,
+    entry: str,
+    without: Collection[str],
+    findings: list[Finding],
+    among: Collection[str] | None = None,
+) -> ReadTree:
+    """The plain files of `folder`; with `among`, those of them that have such a name."""
     names, secret = plain_files(folder, without)
+    if among is not None:
+        names, secret = ([name for name in found if name in among] for found in (names, secret))
     if secret:
         findings.append(secrets_left_out(subject, secret))
     source: dict[str, Any] = {"kind": "folder", "tree": tree_digest(folder, names)}
@@ -111,6 +126,16 @@ def _size(folder: Path, names: Collection[str]) -> int:
         if path.is_file() and not path.is_symlink():
             total += path.stat().st_size
     return total
+
+
+def _without_commit(subject: str, names: Sequence[str]) -> Finding:
+    return Finding(
+        code="secret-file-left-out",
+        subject=subject,
+        message=f"No remote was seen to have the commit of {subject}, and it holds files with secrets: {some(names)}. "
+        "The other files are carried as a plain folder, without the commit.",
+        cure="Take them out of the commit, and push it. If the pack needs them, put them there where it is restored.",
+    )
 
 
 def _not_as_checkout(subject: str, error: CapsuleError) -> Finding:
