@@ -14,7 +14,7 @@ from ...cache import Cache
 from .check import inspect_site
 from .contents import Contents, Places
 
-_KIND = "site-packages-1"  # the number goes up when what is kept, or how it is found, changes
+_KIND = "site-packages-2"  # the number goes up when what is kept, or how it is found, changes
 
 
 class _Kept(BaseModel):
