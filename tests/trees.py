@@ -102,6 +102,11 @@ def local_origin(folder: Path, aside: Path) -> None:
     checkout(folder, {"a.py": "1\n"}, origin=str(folder.parent / "gone.git"))
 
 
+def helper_remote(folder: Path, aside: Path) -> None:
+    """A remote that is a command of its owner's; what it fetched once, nobody else can."""
+    checkout(folder, {"a.py": "1\n"}, origin="ext::sh -c 'curl --header planted'")
+
+
 def unpushed(folder: Path, aside: Path) -> None:
     checkout(folder, {"a.py": "1\n"})
     commit(folder, {"a.py": "mine\n", "bin": bytes(range(256))})
@@ -285,6 +290,7 @@ def theirs(folder: Path, aside: Path) -> None:
 KINDS: list[tuple[Callable[[Path, Path], None], set[str]]] = [
     (no_origin, {"no-origin"}),
     (local_origin, {"local-origin"}),
+    (helper_remote, {"no-origin"}),
     (unpushed, {"commit-not-pushed"}),
     (unpushed_and_tagged, {"commit-not-pushed"}),
     (detached, {"commit-not-pushed"}),

@@ -18,6 +18,8 @@ from .changes import Changes, read_changes
 
 # ``host:path`` of scp, or a scheme that names a host; anything else is a path of this machine.
 _OF_A_HOST = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://|[^/\\:]{2,}:(?!//)", re.IGNORECASE)
+# ``ext::sh -c …``: a program that fetches (gitremote-helpers). It may hold anything, and nobody runs it for a capsule.
+_OF_A_HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]*::")
 
 
 class ReadCheckout(BaseModel):
@@ -124,7 +126,7 @@ def _origin(settings: Mapping[str, str]) -> str:
     remotes = {key[len("remote.") : -len(".url")]: url for key, url in settings.items() if _is_remote(key)}
     upstream = next((value for key, value in settings.items() if re.fullmatch(r"branch\..*\.remote", key)), "")
     for name in ("origin", upstream, *sorted(remotes)):
-        if name in remotes:
+        if name in remotes and not _OF_A_HELPER.match(remotes[name]):
             return without_credentials(remotes[name])
     return ""
 
