@@ -75,6 +75,24 @@ def test_a_linked_pack_is_what_is_there(nodes: Path, tmp_path: Path) -> None:
     holds(found, ("pack-linked", "linked"), ("pack-broken-link", "loop"), ("pack-broken-link", "gone"))
 
 
+def test_a_link_around_itself_and_a_pipe_are_no_packs(nodes: Path) -> None:
+    plain(nodes / "pack", nodes)
+    (nodes / "loop").symlink_to(".")
+    (nodes / "disk").symlink_to("/")
+    (nodes / "one").symlink_to("two")
+    (nodes / "two").symlink_to("one")
+    os.mkfifo(nodes / "pipe.py")
+    packs = read(nodes)
+    assert [pack.name for pack in packs.packs] == ["pack"]
+    assert list(packs.files) == ["packs/pack.tar"]
+    holds(
+        packs,
+        ("secret-file-left-out", "pack"),
+        *(("pack-holds-itself", name) for name in ("disk", "loop")),
+        *(("pack-broken-link", name) for name in ("one", "two")),
+    )
+
+
 def test_a_name_in_two_roots_and_names_that_no_capsule_can_have(nodes: Path, tmp_path: Path) -> None:
     other = tmp_path / "shared/custom_nodes"
     for root in (nodes, other):
