@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import io
+import tarfile
+import zipfile
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .capsule import ApiGraph, Capsule, Finding, InputFile, Lock, sha256_bytes
@@ -151,12 +154,26 @@ def _holds(data: bytes, vault: Vault) -> bool:
     return any(True for _ in find_tokens(data.decode("latin-1")))
 
 
+def _parts(name: str, data: bytes) -> Iterator[bytes]:
+    """The files in a carried tree or wheel, each by itself: in the middle of an archive nobody looks for a text."""
+    if name.endswith(".tar"):
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tree:
+            for member in tree:
+                file = tree.extractfile(member) if member.isreg() else None
+                yield file.read() if file else member.linkname.encode("utf-8", "surrogateescape")
+    elif name.endswith(".whl"):
+        with zipfile.ZipFile(io.BytesIO(data)) as wheel:
+            yield from (wheel.read(member) for member in wheel.infolist())
+    else:
+        yield data
+
+
 def _findings(capsule: Capsule, hidden: Capsule, vault: Vault) -> list[Finding]:
     found = [_replaced(name, vault.shown(places[0]), len(places)) for name, places in vault.places.items() if places]
     for name, data in capsule.files.items():
         if name not in hidden.files:
             found.append(_left_out(name))
-        elif not name.startswith("inputs/") and _holds(data, vault):
+        elif not name.startswith("inputs/") and any(_holds(part, vault) for part in _parts(name, data)):
             found.append(_carried(name))
     return found
 

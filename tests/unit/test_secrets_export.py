@@ -283,6 +283,16 @@ def test_a_token_in_a_pack_s_local_changes_is_told_of(install: Install) -> None:
     assert [each.subject for each in findings if each.code == "secret-carried"] == ["packs/query.patch"]
 
 
+def test_a_token_in_the_middle_of_a_carried_folder_is_told_of(install: Install) -> None:
+    plain = install.custom_nodes[0] / "plain"
+    for name in ("a.bin", "z.bin"):
+        (plain / name).write_bytes(bytes(2 << 20))
+    (plain / "keys.py").write_text(f"KEY = '{PLANTED['png']}'\n")
+    ui, api = graphs()
+    findings = make_capsule(install, ui, api, INFO, name="w").lock.findings
+    assert [each.subject for each in findings if each.code == "secret-carried"] == ["packs/plain.tar"]
+
+
 def test_what_is_refused_is_told_without_the_secret(install: Install) -> None:
     ui, api = graphs()
     ui["nodes"][0]["properties"]["capsule"]["inputs"]["api_key"]["choices"] = ["a"]
