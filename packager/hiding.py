@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import tarfile
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from .capsule import ApiGraph, Capsule, Finding, InputFile, Lock, sha256_bytes
@@ -15,14 +12,13 @@ from .secrets import (
     SECRET_PREFIX,
     Vault,
     collect_named,
-    find_tokens,
+    has_token,
     placeholder,
     rewrite_texts,
     secret_names,
     through_json,
 )
-
-_EDGE = 1024 * 1024  # bytes at both ends of a binary file; metadata stands there
+from .snapshot import parts_of, secret_carried
 
 
 def without_secrets(capsule: Capsule) -> Capsule:
@@ -147,25 +143,7 @@ def _file(name: str, data: bytes, vault: Vault) -> bytes:
 
 def _holds(data: bytes, vault: Vault) -> bool:
     """Whether a secret stands readable in a file: any that is known here, and what is surely a token or key."""
-    if vault.in_bytes(data):
-        return True
-    if b"\0" in data[:8192]:
-        data = data[:_EDGE] + b"\0" + data[-_EDGE:]
-    return any(True for _ in find_tokens(data.decode("latin-1")))
-
-
-def _parts(name: str, data: bytes) -> Iterator[bytes]:
-    """The files in a carried tree or wheel, each by itself: in the middle of an archive nobody looks for a text."""
-    if name.endswith(".tar"):
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tree:
-            for member in tree:
-                file = tree.extractfile(member) if member.isreg() else None
-                yield file.read() if file else member.linkname.encode("utf-8", "surrogateescape")
-    elif name.endswith(".whl"):
-        with zipfile.ZipFile(io.BytesIO(data)) as wheel:
-            yield from (wheel.read(member) for member in wheel.infolist())
-    else:
-        yield data
+    return vault.in_bytes(data) or has_token(data)
 
 
 def _findings(capsule: Capsule, hidden: Capsule, vault: Vault) -> list[Finding]:
@@ -173,8 +151,8 @@ def _findings(capsule: Capsule, hidden: Capsule, vault: Vault) -> list[Finding]:
     for name, data in capsule.files.items():
         if name not in hidden.files:
             found.append(_left_out(name))
-        elif not name.startswith("inputs/") and any(_holds(part, vault) for part in _parts(name, data)):
-            found.append(_carried(name))
+        elif not name.startswith("inputs/") and any(_holds(part, vault) for part in parts_of(name, data)):
+            found.append(secret_carried(name))
     return found
 
 
@@ -195,13 +173,4 @@ def _left_out(name: str) -> Finding:
         message=f"The file {name} holds a secret where it cannot be replaced, and is not carried.",
         cure="Take the secret out of the file, and export again.",
         blocks=True,
-    )
-
-
-def _carried(name: str) -> Finding:
-    return Finding(
-        code="secret-carried",
-        subject=name,
-        message=f"The local files in {name} hold what looks like a secret; they are carried as they are.",
-        cure="Take it out of the pack's files, and export again before you give the capsule to anybody.",
     )

@@ -14,6 +14,8 @@ from typing import NamedTuple
 from .names import is_mixed, is_secret_name, is_secret_value, is_trivial, secret_name
 from .urls import is_secret_parameter
 
+_EDGE = 1024 * 1024  # bytes at both ends of a binary file
+
 
 class Found(NamedTuple):
     """A secret in a text: its place, and what to call it."""
@@ -74,6 +76,13 @@ def find_tokens(text: str) -> Iterator[Found]:
     for found in _TOKEN.finditer(text):
         if is_mixed(found[0]) and not is_trivial(found[0]):
             yield Found(*found.span(), str(found.lastgroup))
+
+
+def has_token(data: bytes) -> bool:
+    """Whether `find_tokens` finds any in a file; of a binary one only in its ends, where metadata stands."""
+    if b"\0" in data[:8192]:
+        data = data[:_EDGE] + b"\0" + data[-_EDGE:]
+    return any(True for _ in find_tokens(data.decode("latin-1")))
 
 
 def find_shapes(text: str) -> Iterator[Found]:

@@ -16,6 +16,7 @@ from ..comfy import Install
 from ..progress import Progress, Report, silent
 from ..together import Together
 from ..workflow import used_classes
+from .carried import find_carried_secrets
 from .core import read_core, read_platform
 from .inputs import Inputs, read_inputs
 from .models.models import Models, read_models
@@ -38,9 +39,10 @@ class Snapshot(BaseModel):
     def with_packs(self, packs: Sequence[Pack]) -> Snapshot:
         """The snapshot with these of its packs only: findings and files of the others go with them."""
         gone = {pack.name for pack in self.lock.packs} - {pack.name for pack in packs}
-        findings = tuple(item for item in self.lock.findings if item.subject not in gone)
-        lock = self.lock.model_copy(update={"packs": tuple(packs), "findings": findings})
+        lock = self.lock.model_copy(update={"packs": tuple(packs)})
         without = {*carried_entries(self.lock)} - {*carried_entries(lock)}
+        findings = tuple(item for item in self.lock.findings if item.subject not in gone | without)
+        lock = lock.model_copy(update={"findings": findings})
         files = {name: data for name, data in self.files.items() if name not in without}
         return Snapshot(lock=lock, pylock=self.pylock, files=files)
 
@@ -86,6 +88,8 @@ def snapshot_install(
     models = models_read.result() if models_read is not None else Models(models=(), findings=())
     inputs = inputs_read.result() if inputs_read is not None else Inputs((), (), {})
     findings = [*core.findings, *packs.findings, *python.findings, *system.findings, *models.findings, *inputs.findings]
+    files = {**core.files, **packs.files, **python.files, **inputs.carried}
+    findings += find_carried_secrets(files)
     lock = Lock(
         name=name,
         message=message,
@@ -98,7 +102,6 @@ def snapshot_install(
         observed=observe(install),
         findings=_sorted(findings),
     )
-    files = {**core.files, **packs.files, **python.files, **inputs.carried}
     return Snapshot(lock=lock, pylock=python.text, files=files)
 
 

@@ -261,6 +261,7 @@ def test_a_long_text_takes_no_long_time() -> None:
         ("sa.json", b'{"private_key": "x", "client_email": "y"}'),
         ("config.json", b'{"x": "' + HF.encode() + b'"}'), ("config.ini", b"api_key = abcdef0123456789abcdef"),
         (".env.example", b"TOKEN=" + HF.encode()),
+        (".env~", b"A=1"), ("sub/.env_local", b"A=1"), (".bash_history", b"ls"), ("kaggle.json", b'{"key": "x"}'),
     ],
 )  # fmt: skip
 def test_a_file_that_holds_keys(name: str, head: bytes) -> None:
