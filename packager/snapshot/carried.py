@@ -30,7 +30,7 @@ def parts_of(name: str, data: bytes) -> Iterator[bytes]:
     elif name.endswith(".whl"):
         with zipfile.ZipFile(io.BytesIO(data)) as wheel:
             yield from (wheel.read(member) for member in wheel.infolist())
-    else:
+    elif not name.endswith(".bundle"):  # compressed: no text stands in it
         yield data
 
 
