@@ -12,12 +12,13 @@ from .secrets import (
     SECRET_PREFIX,
     Vault,
     collect_named,
-    find_tokens,
+    has_token,
     placeholder,
     rewrite_texts,
     secret_names,
     through_json,
 )
+from .snapshot import parts_of, secret_carried
 
 _SINGLE = ("inputs/", "files/")  # entries of one file each, which can be left out; a pack's go together
 _EDGE = 1024 * 1024  # bytes at both ends of a binary file; metadata stands there
@@ -146,11 +147,7 @@ def _file(name: str, data: bytes, vault: Vault) -> bytes:
 
 def _holds(data: bytes, vault: Vault) -> bool:
     """Whether a secret stands readable in a file: any that is known here, and what is surely a token or key."""
-    if vault.in_bytes(data):
-        return True
-    if b"\0" in data[:8192]:
-        data = data[:_EDGE] + b"\0" + data[-_EDGE:]
-    return any(True for _ in find_tokens(data.decode("latin-1")))
+    return vault.in_bytes(data) or has_token(data)
 
 
 def _findings(capsule: Capsule, hidden: Capsule, vault: Vault) -> list[Finding]:
@@ -158,8 +155,8 @@ def _findings(capsule: Capsule, hidden: Capsule, vault: Vault) -> list[Finding]:
     for name, data in capsule.files.items():
         if name not in hidden.files:
             found.append(_left_out(name))
-        elif not name.startswith(_SINGLE) and _holds(data, vault):
-            found.append(_carried(name))
+        elif not name.startswith(_SINGLE) and any(_holds(part, vault) for part in parts_of(name, data)):
+            found.append(secret_carried(name))
     return found
 
 
@@ -180,13 +177,4 @@ def _left_out(name: str) -> Finding:
         message=f"The file {name} holds a secret where it cannot be replaced, and is not carried.",
         cure="Take the secret out of the file, and export again.",
         blocks=True,
-    )
-
-
-def _carried(name: str) -> Finding:
-    return Finding(
-        code="secret-carried",
-        subject=name,
-        message=f"The local files in {name} hold what looks like a secret; they are carried as they are.",
-        cure="Take it out of the pack's files, and export again before you give the capsule to anybody.",
     )

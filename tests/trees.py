@@ -18,6 +18,7 @@ from comfy_capsule.packager.snapshot.packs import Packs, read_packs
 
 IDENTITY = {f"GIT_{who}_{what}": "t@t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 ORIGIN = "https://example.com/x.git"
+TOKEN = "ghp_" + "A1b2C3d4E5" * 4
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 9\n"
 
 
@@ -87,6 +88,21 @@ def local_origin(folder: Path, aside: Path) -> None:
     checkout(folder, {"a.py": "1\n"}, origin=str(folder.parent / "gone.git"))
 
 
+def helper_remote(folder: Path, aside: Path) -> None:
+    """A remote that is a command of its owner's; what it fetched once, nobody else can."""
+    checkout(folder, {"a.py": "1\n"}, origin="ext::sh -c 'curl --header planted'")
+
+
+def token_in_the_commit(folder: Path, aside: Path) -> None:
+    """The files of today have it no more."""
+    checkout(folder, {"a.py": "1\n", "sub/config.py": f"key = '{TOKEN}'\n"}, origin="")
+    (folder / "sub/config.py").write_text("key = None\n")
+
+
+def token_in_the_address(folder: Path, aside: Path) -> None:
+    checkout(folder, {"a.py": "1\n"}, origin=f"ssh://{TOKEN}@example.com/x.git#{TOKEN}")
+
+
 def unpushed(folder: Path, aside: Path) -> None:
     checkout(folder, {"a.py": "1\n"})
     commit(folder, {"a.py": "mine\n", "bin": bytes(range(256))})
@@ -138,6 +154,14 @@ def out_of_the_index(folder: Path, aside: Path) -> None:
     git(folder, "add", "-f", "b.log")
     git(folder, "commit", "-qm", "with b")
     git(folder, "rm", "-q", "--cached", "b.log")
+
+
+def secret_in_the_commit(folder: Path, aside: Path) -> None:
+    """The commit is nowhere else, and would bring the secret of the repository inside it along."""
+    checkout(folder, {".gitignore": "*.log\n", "a.py": "1\n", "sub/b.py": "1\n"}, origin="")
+    checkout(folder / "clone", {"inner.py": "1\n", ".env": "KEY=planted-in-a-commit\n"}, origin="")
+    git(folder / "clone", "rm", "-q", ".env")
+    (folder / "ignored.log").write_text("x")
 
 
 def hidden_change(folder: Path, aside: Path) -> None:
@@ -262,6 +286,9 @@ def theirs(folder: Path, aside: Path) -> None:
 KINDS: list[tuple[Callable[[Path, Path], None], set[str]]] = [
     (no_origin, {"no-origin"}),
     (local_origin, {"local-origin"}),
+    (helper_remote, {"no-origin"}),
+    (token_in_the_commit, {"no-origin", "local-changes", "secret-carried"}),
+    (token_in_the_address, {"origin-left-out"}),
     (unpushed, {"commit-not-pushed"}),
     (unpushed_and_tagged, {"commit-not-pushed"}),
     (detached, {"commit-not-pushed"}),
@@ -269,6 +296,7 @@ KINDS: list[tuple[Callable[[Path, Path], None], set[str]]] = [
     (changed, {"no-origin", "local-changes"}),
     (staged_but_ignored, {"no-origin", "local-changes"}),
     (out_of_the_index, {"no-origin"}),
+    (secret_in_the_commit, {"secret-file-left-out"}),
     (hidden_change, {"no-origin", "local-changes"}),
     (crlf_by_user, {"no-origin", "local-changes"}),
     (crlf_by_attributes, {"no-origin", "local-changes"}),

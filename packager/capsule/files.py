@@ -35,12 +35,14 @@ class CheckoutFiles(NamedTuple):
         local: the names that git tracks or would track beyond those.
         nested: the folders that are checkouts of their own, submodules or not, sorted, with their files.
         secret: those that git would track, but hold secrets: they are in none of the above.
+        withheld: those of HEAD that hold secrets by their name: they are in none of the first three.
     """
 
     committed: dict[str, tuple[str, str]]
     local: frozenset[str]
     nested: dict[str, CheckoutFiles]
     secret: tuple[str, ...]
+    withheld: tuple[str, ...]
 
 
 def tree_files(folder: Path, without: Collection[str] = ()) -> list[str]:
@@ -71,11 +73,13 @@ def checkout_names(folder: Path, files: CheckoutFiles) -> list[str]:
 
 def checkout_files(folder: Path, without: Collection[str] = ()) -> CheckoutFiles:
     """What git knows of the checkout at `folder`, and of those inside it. Raises as `tree_files`."""
-    committed, gitlinks = {}, []
+    committed: dict[str, tuple[str, str]] = {}
+    gitlinks, withheld = [], []
     for entry in _committed(folder):
         facts, _, name = entry.partition("\t")
         mode, _, blob = facts.split()
         if _top(name) in without or is_secret_file(name, b""):
+            withheld += [name] if is_secret_file(name, b"") else []
             continue
         if mode == _GITLINK:
             gitlinks.append(name)
@@ -94,6 +98,7 @@ def checkout_files(folder: Path, without: Collection[str] = ()) -> CheckoutFiles
         local=frozenset(of_tree),
         nested={name: checkout_files(folder / name) for name in sorted(nested) if _top(name) not in without},
         secret=tuple(secret),
+        withheld=tuple(withheld),
     )
 
 

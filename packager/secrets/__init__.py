@@ -8,7 +8,7 @@ from .binding import SECRET_PREFIX, fill, read_secrets, secret_names
 from .files import is_secret_file
 from .graphs import collect_named, through_json
 from .pictures import rewrite_texts
-from .shapes import find_tokens
+from .shapes import has_token
 from .urls import without_secret_parameters
 from .vault import Vault, placeholder
 
@@ -18,7 +18,7 @@ __all__ = [
     "clean_arguments",
     "collect_named",
     "fill",
-    "find_tokens",
+    "has_token",
     "is_secret_file",
     "placeholder",
     "read_secrets",

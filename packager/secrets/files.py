@@ -11,7 +11,8 @@ from .shapes import find_shapes
 
 #: Never carried by their name alone: what programs keep keys and passwords in.
 _NAMES = (
-    ".env", ".env.*", "*.env", ".envrc", ".netrc", "_netrc", ".pypirc", ".git-credentials", ".htpasswd", ".pgpass",
+    ".env", ".env.*", ".env~", ".env_*", ".env-*", ".*_history", "kaggle.json",
+    "*.env", ".envrc", ".netrc", "_netrc", ".pypirc", ".git-credentials", ".htpasswd", ".pgpass",
     ".my.cnf", ".boto", ".s3cfg", ".dockercfg", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "*.keystore", "*.jks",
     "*.p12", "*.pfx", "*.kdbx", "*.ppk", "hf_token", "hf_token.txt", "huggingface_token", "huggingface_token.txt",
     "civitai_key", "civitai_key.txt", "civitai_token", "civitai_token.txt", "civitai_api_key", "civitai_api_key.txt",

@@ -14,6 +14,15 @@ from typing import NamedTuple
 from .names import is_mixed, is_secret_name, is_secret_value, is_trivial, secret_name
 from .urls import is_secret_parameter
 
+# One of these is in every token: to look for them first costs a tenth of the expression.
+_MARKS = (
+    b"hf_", b"api_org_", b"sk-", b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", b"glpat-", b"glrt-",
+    b"glptt-", b"gldt-", b"AKIA", b"ASIA", b"AIza", b"xox", b"xapp-", b"r8_", b"comfyui-", b"gsk_", b"xai-", b"nvapi-",
+    b"rpa_", b"npm_", b"pypi-AgE", b"SG.", b"_v1_", b"k_live_", b"k_test_", b"eyJ", b"PRIVATE KEY",
+)  # fmt: skip
+_FAL_MARK = re.compile(rb"-[0-9a-f]{12}:[0-9a-f]{32}")
+_EDGE = 1024 * 1024  # bytes at both ends of a binary file
+
 
 class Found(NamedTuple):
     """A secret in a text: its place, and what to call it."""
@@ -74,6 +83,15 @@ def find_tokens(text: str) -> Iterator[Found]:
     for found in _TOKEN.finditer(text):
         if is_mixed(found[0]) and not is_trivial(found[0]):
             yield Found(*found.span(), str(found.lastgroup))
+
+
+def has_token(data: bytes) -> bool:
+    """Whether `find_tokens` finds any in a file; of a binary one only in its ends, where metadata stands."""
+    if b"\0" in data[:8192]:
+        data = data[:_EDGE] + b"\0" + data[-_EDGE:]
+    if not any(mark in data for mark in _MARKS) and not _FAL_MARK.search(data):
+        return False
+    return any(True for _ in find_tokens(data.decode("latin-1")))
 
 
 def find_shapes(text: str) -> Iterator[Found]:

@@ -1,6 +1,7 @@
 """The snapshot: what the environment is, read from a ComfyUI install on disk."""
 
 from .apart import snapshot_apart
+from .carried import parts_of, secret_carried
 from .folder import write_lock
 from .models.choices import model_choices
 from .python.lock import PythonLock, lock_python
@@ -15,6 +16,8 @@ __all__ = [
     "missing_here",
     "model_choices",
     "packages_of_python",
+    "parts_of",
+    "secret_carried",
     "snapshot_apart",
     "snapshot_install",
     "write_lock",

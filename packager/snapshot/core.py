@@ -21,7 +21,7 @@ def read_core(install: Install) -> ReadTree:
     finding = Finding(
         code="core-not-git",
         subject="ComfyUI",
-        message=f"ComfyUI {install.version} is no git checkout (a portable or desktop build); its files are carried.",
+        message=f"ComfyUI {install.version} is recorded by its files, not as a git checkout; they are carried.",
         cure="Nothing needs to be done; the capsule is larger for it.",
     )
     return read.model_copy(update={"findings": (finding, *read.findings)})

@@ -70,7 +70,7 @@ def read_packs(
     classes = classes_by_pack(object_info or {})
     places, findings = _unambiguous(sorted(_places(install), key=lambda place: place.path))
     findings.extend(finding for place in places for finding in _place_findings(place))
-    places = [place for place in places if place.where.exists()]
+    places = [place for place in places if place.where.exists() and not _holds_itself(place)]
     packs, files = [], {}
     for place, read in zip(places, _read_all(places, cache or Cache(), report), strict=True):
         packs.append(_pack(place, read, classes, used_classes))
@@ -97,7 +97,11 @@ def _places(install: Install) -> Iterator[_Place]:
         for where in root.iterdir() if root.is_dir() else ():
             if where.name in without or where.name.startswith("."):
                 continue
-            if where.is_dir() or where.is_symlink() or where.name.removesuffix(_OFF).endswith(".py"):
+            if (
+                where.is_dir()
+                or where.is_symlink()
+                or (where.is_file() and where.name.removesuffix(_OFF).endswith(".py"))
+            ):
                 yield _Place(where, where.name)
         hidden = root / _OFF
         if hidden.is_dir():
@@ -189,8 +193,22 @@ def _registry(where: Path) -> str:
         return ""
 
 
+def _holds_itself(place: _Place) -> bool:
+    """Whether a pack is a link to a folder that it lies in: the root of all packs, ComfyUI, the whole disk."""
+    return place.where.is_symlink() and place.where.parent.resolve().is_relative_to(place.where.resolve())
+
+
 def _place_findings(place: _Place) -> Iterator[Finding]:
-    if place.where.is_symlink() and place.where.exists():
+    if place.where.exists() and _holds_itself(place):
+        target = os.readlink(place.where)
+        yield Finding(
+            code="pack-holds-itself",
+            subject=place.name,
+            message=f"The pack {place.name} is a link to {target}, in which it lies; it is not recorded.",
+            cure="Remove the link.",
+            blocks=True,
+        )
+    elif place.where.is_symlink() and place.where.exists():
         yield Finding(
             code="pack-linked",
             subject=place.name,

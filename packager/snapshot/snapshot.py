@@ -18,6 +18,7 @@ from ..comfy import Install, Trace
 from ..progress import Progress, Report, silent
 from ..together import Together
 from ..workflow import used_classes
+from .carried import find_carried_secrets
 from .core import read_core, read_platform
 from .inputs import Inputs, read_inputs
 from .models.models import Models, read_models
@@ -43,9 +44,10 @@ class Snapshot(BaseModel):
     def with_packs(self, packs: Sequence[Pack]) -> Snapshot:
         """The snapshot with these of its packs only: findings and files of the others go with them."""
         gone = {pack.name for pack in self.lock.packs} - {pack.name for pack in packs}
-        findings = tuple(item for item in self.lock.findings if item.subject not in gone)
-        lock = self.lock.model_copy(update={"packs": tuple(packs), "findings": findings})
+        lock = self.lock.model_copy(update={"packs": tuple(packs)})
         without = {*carried_entries(self.lock)} - {*carried_entries(lock)}
+        findings = tuple(item for item in self.lock.findings if item.subject not in gone | without)
+        lock = lock.model_copy(update={"findings": findings})
         files = {name: data for name, data in self.files.items() if name not in without}
         return Snapshot(lock=lock, pylock=self.pylock, files=files)
 
@@ -101,6 +103,8 @@ def snapshot_install(
     inputs = inputs_read.result() if inputs_read is not None else Inputs((), (), {})
     used_files = files_read.result() if files_read is not None else UsedFiles((), (), {})
     every = (core, packs, python, system, models, inputs, used_files)
+    files = {**core.files, **packs.files, **python.files, **inputs.carried, **used_files.carried}
+    findings = [*(finding for part in every for finding in part.findings), *find_carried_secrets(files)]
     lock = Lock(
         name=name,
         message=message,
@@ -112,9 +116,8 @@ def snapshot_install(
         inputs=inputs.files,
         files=used_files.files,
         observed=observe(install) if observed is None else observed,
-        findings=_sorted([finding for part in every for finding in part.findings]),
+        findings=_sorted(findings),
     )
-    files = {**core.files, **packs.files, **python.files, **inputs.carried, **used_files.carried}
     return Snapshot(lock=lock, pylock=python.text, files=files)
 
 

@@ -176,7 +176,26 @@ def test_links_sockets_and_secrets_are_named_and_not_carried(folder: Path, tmp_p
         assert name in found["python-files-not-carried", "alpha"]
     for name in ("beta_link.py", "gone.py", "odd?.py", "two?lines.py", "whole"):
         assert name in found["python-files-not-carried", "site-packages"]
-    assert not any(b"planted" in data for name, data in said.files.items() if name.startswith("python/files/"))
+    assert not any(b"planted" in data for data in said.files.values())
+
+
+def test_a_carried_wheel_and_added_files_bring_no_secrets(folder: Path, tmp_path: Path, cache: Cache) -> None:
+    site = site_packages(folder)
+    keys = {"gamma/__init__.py": "", "gamma/.env": "KEY=planted", "gamma/keys/id_rsa": "planted"}
+    install("uv", folder, [make_wheel(tmp_path, "gamma", files=keys)])
+    (site / "pip.conf").write_text("[global]\nindex-url = https://me:planted99@packages.example.com/simple\n")
+    (site / "beta.conf").write_text("nothing = here\n")
+    said = locked(folder, cache)
+    assert not any(b"planted" in data for data in said.files.values())
+    told = {(item.code, item.subject): item.message for item in said.findings}
+    assert "gamma/keys/id_rsa" in told["secret-file-left-out", "gamma"]
+    assert "pip.conf" in told["python-files-not-carried", "site-packages"]
+    assert "beta.conf" in told["stray-files", "site-packages"]
+    back = restored(said, tmp_path / "back")
+    assert (site_packages(back) / "gamma/__init__.py").is_file()
+    now = lock_python(as_install(back), silent, known=said.text, cache=cache)
+    rows = python_rows(read_pylock(said.text), read_pylock(now.text))
+    assert [row.subject for row in rows if not row.equal] == []
 
 
 def test_a_changed_file_too_large_to_carry_is_said_before_anything_is_made(

@@ -13,7 +13,7 @@ from comfy_capsule.packager.materialise.tree import make_tree
 from comfy_capsule.packager.progress import silent
 from comfy_capsule.packager.snapshot.core import read_core
 from comfy_capsule.packager.snapshot.packs import read_packs
-from trees import checkout, commit, git, given_back, holds, install_of, plain, read
+from trees import checkout, commit, git, given_back, holds, install_of, plain, read, secret_in_the_commit
 
 
 def test_every_place_of_a_pack_comes_back(nodes: Path, tmp_path: Path) -> None:
@@ -73,6 +73,24 @@ def test_a_linked_pack_is_what_is_there(nodes: Path, tmp_path: Path) -> None:
     found = read(nodes)
     assert [(pack.name, pack.kind) for pack in found.packs if pack.tree] == [("linked", "git")]
     holds(found, ("pack-linked", "linked"), ("pack-broken-link", "loop"), ("pack-broken-link", "gone"))
+
+
+def test_a_link_around_itself_and_a_pipe_are_no_packs(nodes: Path) -> None:
+    plain(nodes / "pack", nodes)
+    (nodes / "loop").symlink_to(".")
+    (nodes / "disk").symlink_to("/")
+    (nodes / "one").symlink_to("two")
+    (nodes / "two").symlink_to("one")
+    os.mkfifo(nodes / "pipe.py")
+    packs = read(nodes)
+    assert [pack.name for pack in packs.packs] == ["pack"]
+    assert list(packs.files) == ["packs/pack.tar"]
+    holds(
+        packs,
+        ("secret-file-left-out", "pack"),
+        *(("pack-holds-itself", name) for name in ("disk", "loop")),
+        *(("pack-broken-link", name) for name in ("one", "two")),
+    )
 
 
 def test_a_name_in_two_roots_and_names_that_no_capsule_can_have(nodes: Path, tmp_path: Path) -> None:
@@ -200,16 +218,34 @@ def test_files_with_secrets_stay_on_this_machine_and_are_told_of(nodes: Path) ->
     holds(found, ("local-changes", "pack"), ("secret-file-left-out", "pack"))
 
 
+def test_a_commit_with_a_key_file_is_carried_only_where_a_remote_has_it(nodes: Path, tmp_path: Path) -> None:
+    secret_in_the_commit(nodes / "local", tmp_path)
+    files = {"a.py": "1\n", ".env": "KEY=planted-in-a-commit\n"}
+    checkout(nodes / "unpushed", files, pushed=False)
+    checkout(nodes / "pushed", files)
+    packs = read(nodes)
+    assert {pack.name: (pack.kind, bool(pack.origin)) for pack in packs.packs} == {
+        "local": ("folder", False),
+        "unpushed": ("folder", False),
+        "pushed": ("git", True),
+    }
+    assert set(packs.files) == {"packs/local.tar", "packs/unpushed.tar"}
+    assert not any(b"planted" in data or b"ignored.log" in data for data in packs.files.values())
+    told = {item.subject: item.message for item in packs.findings if item.code == "secret-file-left-out"}
+    assert "clone/.env" in told["local"]
+    assert "without the commit" in told["unpushed"]
+
+
 def test_unchanged_packs_are_known_and_changed_ones_are_read_again(
     nodes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pack = checkout(nodes / "pack", {"a.py": "1\n"})
     cache = Cache(nodes.parent / "c.sqlite3")
     first = read_packs(install_of(nodes), None, frozenset(), silent, cache)
-    assert not cache.all("pack-2")  # a file changed just now, and may again
+    assert not cache.all("pack-4")  # a file changed just now, and may again
     monkeypatch.setattr("comfy_capsule.packager.snapshot.trees.pack_cache._FRESH", -1)
     assert read_packs(install_of(nodes), None, frozenset(), silent, cache) == first
-    assert len(cache.all("pack-2")) == 1
+    assert len(cache.all("pack-4")) == 1
     with monkeypatch.context() as patched:
         patched.setattr("comfy_capsule.packager.snapshot.trees.pack_cache.read_tree", None)
         assert read_packs(install_of(nodes), None, frozenset(), silent, cache) == first

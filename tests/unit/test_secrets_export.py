@@ -269,6 +269,22 @@ def test_a_token_in_a_pack_s_local_changes_is_told_of(install: Install) -> None:
     assert [each.subject for each in findings if each.code == "secret-carried"] == ["packs/query.patch"]
 
 
+def test_a_token_in_the_middle_of_a_carried_folder_is_told_of(install: Install) -> None:
+    plain = install.custom_nodes[0] / "plain"
+    for name in ("a.bin", "z.bin"):
+        (plain / name).write_bytes(bytes(2 << 20))
+    token = "gh" + "p_" + "Zz9Yy8Xx7Ww6Vv5Uu4Tt3Ss2Rr1Qq0Pp9Oo8"  # known from nowhere else
+    (plain / "keys.py").write_text(f"KEY = '{token}'\n")
+    ui, api = graphs()
+    findings = make_capsule(install, ui, api, INFO, name="w").lock.findings
+    assert [each.subject for each in findings if each.code == "secret-carried"] == ["packs/plain.tar"]
+    taken = snapshot_install(install)
+    told = [each.subject for each in taken.lock.findings if each.code == "secret-carried"]
+    assert told == ["packs/plain.tar"]
+    without = taken.with_packs([pack for pack in taken.lock.packs if pack.name != "plain"])
+    assert not [each for each in without.lock.findings if each.subject in ("plain", *told)]
+
+
 def test_what_is_refused_is_told_without_the_secret(install: Install) -> None:
     ui, api = graphs()
     ui["nodes"][0]["properties"]["capsule"]["inputs"]["api_key"]["choices"] = ["a"]

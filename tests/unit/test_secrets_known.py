@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from comfy_capsule.packager.secrets import Vault, clean_arguments, collect_named, is_secret_file
+from comfy_capsule.packager.secrets import Vault, clean_arguments, collect_named, has_token, is_secret_file
+from comfy_capsule.packager.secrets.shapes import find_tokens
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 HEX = "0123456789abcdef"
@@ -261,6 +262,7 @@ def test_a_long_text_takes_no_long_time() -> None:
         ("sa.json", b'{"private_key": "x", "client_email": "y"}'),
         ("config.json", b'{"x": "' + HF.encode() + b'"}'), ("config.ini", b"api_key = abcdef0123456789abcdef"),
         (".env.example", b"TOKEN=" + HF.encode()),
+        (".env~", b"A=1"), ("sub/.env_local", b"A=1"), (".bash_history", b"ls"), ("kaggle.json", b'{"key": "x"}'),
     ],
 )  # fmt: skip
 def test_a_file_that_holds_keys(name: str, head: bytes) -> None:
@@ -280,6 +282,12 @@ def test_a_file_that_holds_keys(name: str, head: bytes) -> None:
 )  # fmt: skip
 def test_a_file_that_holds_none(name: str, head: bytes) -> None:
     assert not is_secret_file(name, head)
+
+
+def test_a_file_is_looked_through_for_every_token_that_a_text_is() -> None:
+    tokens = [value for value in BY_SHAPE.values() if any(True for _ in find_tokens(value))]
+    assert len(tokens) >= 15
+    assert [value for value in tokens if not has_token(f"key = {value}\n".encode())] == []
 
 
 def test_launch_arguments_lose_their_secrets() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ...capsule import ChangedFile, Finding, safe_name, sha256_bytes
 from ...errors import BadInput
+from ...secrets import is_secret_file
 from .contents import Contents, Places
 from .findings import modified, not_carried
 
@@ -48,7 +49,7 @@ def _carry(changes: Changes, name: str, places: Places, contents: Contents, edit
     changed = [file for file in contents.changed.get(name, ()) if not editable or ".dist-info/" in file.path]
     removed = [place for place in contents.removed.get(name, ()) if not editable]
     inside = {file.path for file in changed if _take(changes, file, places)}
-    added = [file for file in contents.added.get(name, ()) if _take(changes, file, places)]
+    added = [file for file in contents.added.get(name, ()) if _take(changes, file, places, added=True)]
     # A changed file that cannot be carried still belongs to the lock: without it the environment is another.
     # What was merely added, a model that a package fetched for itself for instance, is named and left out.
     kept = (*changes.changed.get(name, ()), *changed, *added)
@@ -69,12 +70,17 @@ def _carry(changes: Changes, name: str, places: Places, contents: Contents, edit
         changes.findings.append(not_carried(name, sorted(left)))
 
 
-def _take(changes: Changes, file: ChangedFile, places: Places) -> bool:
-    """Put the bytes of `file` into `changes`, unless they are too many, or others by now."""
+def _take(changes: Changes, file: ChangedFile, places: Places, *, added: bool = False) -> bool:
+    """Put the bytes of `file` into `changes`, unless they are too many, or others by now, or hold a secret.
+
+    A file that a wheel brought counts as one by its name alone: its environment would be another without it.
+    """
     if file.size > _MOST_FILE or changes.size + file.size > _MOST or len(changes.files) >= _MOST_FILES:
         return False
     try:
         data = places.path(file.path).read_bytes()
+        if is_secret_file(file.path, data if added else b""):
+            return False
         safe_name(file.entry)
     except (OSError, BadInput):
         return False

@@ -276,7 +276,7 @@ def _distribution(check: _Check, info: Info) -> Distribution:
         lines = [line for line in lines if line.place.startswith(f"{SITE}{info.folder}/")]
         direct = {**(direct or {}), "dir_info": {"editable": True}}
     gone = set(check.removed.get(info.name, ()))
-    present = [line for line in lines if line.place not in gone]
+    present = [line for line in lines if line.place not in gone and not is_secret_file(line.place, b"")]
     metadata = f"{SITE}{info.folder}/METADATA"
     return Distribution(
         name=info.name,

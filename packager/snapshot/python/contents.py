@@ -20,7 +20,8 @@ class Distribution(BaseModel):
         direct_url: PEP 610.
         info: the name of its ``.dist-info``.
         record: the digest of what its wheel put there, see `record.record_digest`.
-        present: the same without the files that are not there.
+        present: the same without the files that are not there, or hold secrets by their name: what a wheel made of the
+            installed files has.
         metadata: the digest of its METADATA as RECORD says it.
     """
 

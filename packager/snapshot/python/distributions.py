@@ -16,8 +16,8 @@ from ...command import without_credentials
 from ...progress import Report
 from .contents import Distribution
 from .editable import CannotCarry, carry_editable
-from .findings import distribution_finding
-from .wheelmake import installed_size, make_wheel, wheel_name
+from .findings import distribution_finding, secrets_left_out
+from .wheelmake import installed_size, make_wheel, secret_places, wheel_name
 from .wheels import Installed, Origins, find_origins
 
 # What makes a venv rather than what is in it; `uv venv` puts none of them in.
@@ -146,6 +146,8 @@ def _carry(locked: Locked, item: Installed, code: str, why: str) -> None:
     locked.packages.append(_carried_wheel(one, name, wheel))
     locked.files[f"python/{name}"] = wheel
     locked.findings.append(distribution_finding(code, one, f"{why}; its files are carried."))
+    if secret := secret_places(one, item.places):
+        locked.findings.append(secrets_left_out(one, secret))
 
 
 def _carry_editable(locked: Locked, item: Installed) -> None:

@@ -22,6 +22,16 @@ def distribution_finding(code: str, item: Distribution, what: str, *, blocks: bo
     return Finding(code=code, subject=item.name, message=message, cure=_CURES[code], blocks=blocks)
 
 
+def secrets_left_out(item: Distribution, places: Sequence[str]) -> Finding:
+    """Files that hold secrets are not in the wheel that is made of the installed files."""
+    return Finding(
+        code="secret-file-left-out",
+        subject=item.name,
+        message=f"Files of the distribution {item.name} that hold secrets are not carried: {_some(places)}.",
+        cure="Put them there again where the capsule is restored, if it needs them.",
+    )
+
+
 def broken(item: Broken) -> Finding:
     """What is no whole distribution."""
     cure = "Install it again, or remove what is left of it."

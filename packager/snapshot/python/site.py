@@ -16,7 +16,7 @@ from ...hashing import is_settled
 from .check import inspect_site
 from .contents import Contents, Places
 
-_KIND = "site-packages-1"  # the number goes up when what is kept, or how it is found, changes
+_KIND = "site-packages-2"  # the number goes up when what is kept, or how it is found, changes
 
 
 class _Kept(BaseModel):

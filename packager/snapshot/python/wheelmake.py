@@ -16,6 +16,7 @@ from typing import NamedTuple
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
+from ...secrets import is_secret_file
 from .contents import Distribution, Places
 from .distinfo import own_lines
 from .record import SCRIPTS, SITE
@@ -57,8 +58,17 @@ def installed_size(item: Distribution, places: Places) -> int:
     return sum(path.stat().st_size for path in paths if path.is_file())
 
 
+def secret_places(item: Distribution, places: Places) -> list[str]:
+    """The files of `item` that hold secrets by their name, which no wheel of it gets. Raises OSError."""
+    lines = own_lines(places, item.info)[0]
+    return sorted(line.place for line in lines if is_secret_file(line.place, b"") and places.path(line.place).is_file())
+
+
 def make_wheel(item: Distribution, places: Places) -> bytes:
     """The wheel that gives the files of `item` as they lie there, with the RECORD that is installed.
+
+    Not in it, though RECORD lists them: files that hold secrets by their name, and links to anything but what was
+    installed, for they may lead to any file of this user.
 
     Raises:
         OSError: a file cannot be read.
@@ -67,7 +77,9 @@ def make_wheel(item: Distribution, places: Places) -> bytes:
     files = {}
     for line in lines:
         path = places.path(line.place)
-        data = path.read_bytes() if path.is_file() else None
+        data = path.read_bytes() if path.is_file() and not is_secret_file(line.place, b"") else None
+        if data is not None and path.is_symlink() and digest_of(data) != line.digest:
+            data = None
         digest = line.digest
         if data is not None and line.place in rewritten:
             data, digest = _SHEBANG.sub(b"#!python\n", data), ""

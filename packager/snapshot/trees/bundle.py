@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from ...capsule import BUNDLE_REF, git
+from ...secrets import has_token
 from .scratch import scratch_of
 
 
@@ -26,6 +28,24 @@ def is_on_a_remote(folder: Path, commit: str) -> bool:
     return fetched.is_file() and any(
         line.startswith(commit) for line in fetched.read_text("utf-8", "replace").splitlines()
     )
+
+
+def files_with_tokens(folder: Path, committed: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
+    """Those of the `committed` files, ``{name: (mode, blob id)}``, that hold a token or key as they were committed."""
+    names: dict[str, list[str]] = {}
+    for name, (_, blob) in committed.items():
+        names.setdefault(blob, []).append(name)
+    answer = git(folder, "cat-file", "--batch", stdin="".join(f"{blob}\n" for blob in names).encode())
+    found, at = [], 0
+    while at < len(answer):  # ``BLOB blob SIZE``, a line end, the bytes, a line end
+        end = answer.index(b"\n", at)
+        blob, kind, *size = answer[at:end].decode().split()
+        at = end + 1
+        if kind == "blob":
+            content = answer[at : at + int(size[0])]
+            at += len(content) + 1
+            found += names[blob] if has_token(content) else []
+    return tuple(sorted(found))
 
 
 def bundle_of(folder: Path, commit: str) -> bytes:

@@ -14,11 +14,14 @@ from ...capsule import Checkout, CheckoutFiles, Submodule, checkout_files, git
 from ...command import without_credentials
 from ...errors import Cancelled, CapsuleError
 from ...progress import Tick, unheard
-from .bundle import bundle_of, is_on_a_remote
+from ...secrets import has_token
+from .bundle import bundle_of, files_with_tokens, is_on_a_remote
 from .changes import Changes, read_changes
 
 # ``host:path`` of scp, or a scheme that names a host; anything else is a path of this machine.
 _OF_A_HOST = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://|[^/\\:]{2,}:(?!//)", re.IGNORECASE)
+# ``ext::sh -c …``: a program that fetches (gitremote-helpers). It may hold anything, and nobody runs it for a capsule.
+_OF_A_HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]*::")
 
 
 class ReadCheckout(BaseModel):
@@ -26,6 +29,9 @@ class ReadCheckout(BaseModel):
 
     Attributes:
         bundle: the commit itself, when no remote that others reach is known to have it.
+        exposed: files that hold secrets and would be in `bundle`, which is not made then.
+        tokens: files with what looks like a token, which are in `bundle`.
+        unnamed: whether there is a remote whose address holds a secret; it is none then.
         nested: the checkouts inside it, by their path.
     """
 
@@ -36,6 +42,9 @@ class ReadCheckout(BaseModel):
     line_ends: Literal["", "crlf", "attributes"]
     changes: Changes
     bundle: bytes
+    exposed: tuple[str, ...]
+    tokens: tuple[str, ...] = ()
+    unnamed: bool = False
     nested: dict[str, ReadCheckout]
 
     def entries(self, name: str) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -84,7 +93,8 @@ def read_checkout(folder: Path, files: CheckoutFiles | None = None, tick: Tick =
     try:
         commit = git(folder, "rev-parse", "--verify", "HEAD^{commit}").decode().strip()
         settings = _settings(folder)
-        origin, line_ends = _origin(settings), _line_ends(settings)
+        said, line_ends = _origin(settings), _line_ends(settings)
+        origin = "" if has_token(said.encode()) else said
         files = files or checkout_files(folder)
         kept = _is_of_a_host(origin) and is_on_a_remote(folder, commit)
         return ReadCheckout(
@@ -92,7 +102,10 @@ def read_checkout(folder: Path, files: CheckoutFiles | None = None, tick: Tick =
             commit=commit,
             line_ends=line_ends,
             changes=read_changes(folder, files, commit, line_ends, tick),
-            bundle=b"" if kept else bundle_of(folder, commit),
+            bundle=b"" if kept or files.withheld else bundle_of(folder, commit),
+            exposed=() if kept else files.withheld,
+            tokens=() if kept or files.withheld else files_with_tokens(folder, files.committed),
+            unnamed=origin != said,
             nested={path: read_checkout(folder / path, inner, tick) for path, inner in files.nested.items()},
         )
     except CapsuleError as error:
@@ -123,8 +136,8 @@ def _origin(settings: Mapping[str, str]) -> str:
     remotes = {key[len("remote.") : -len(".url")]: url for key, url in settings.items() if _is_remote(key)}
     upstream = next((value for key, value in settings.items() if re.fullmatch(r"branch\..*\.remote", key)), "")
     for name in ("origin", upstream, *sorted(remotes)):
-        if name in remotes:
-            return without_credentials(remotes[name])
+        if name in remotes and not _OF_A_HELPER.match(remotes[name]):
+            return without_credentials(remotes[name]).partition("#")[0]
     return ""
 
 

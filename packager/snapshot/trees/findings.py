@@ -57,7 +57,21 @@ def _origin_findings(subject: str, path: str, read: ReadCheckout) -> Iterator[Fi
     what = f"The repository {path} in {subject}" if path else subject
     if not read.bundle:
         return
-    if not read.origin:
+    if read.tokens:
+        yield Finding(
+            code="secret-carried",
+            subject=subject,
+            message=f"The commit of {what} is carried; files in it hold what looks like a secret: {some(read.tokens)}.",
+            cure="Take it out of the commit, and export again before you give the capsule to anybody.",
+        )
+    if read.unnamed:
+        yield Finding(
+            code="origin-left-out",
+            subject=subject,
+            message=f"The address of the remote of {what} holds a secret and is not recorded; its commit is carried.",
+            cure="Take the secret out of the address; git asks for it, or a credential helper has it.",
+        )
+    elif not read.origin:
         yield Finding(
             code="no-origin",
             subject=subject,

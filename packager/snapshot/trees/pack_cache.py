@@ -15,10 +15,10 @@ from ...progress import Tick
 from .tree import ReadTree, read_tree
 
 # With the version of what is kept: another reading gives another kind.
-_KIND = "pack-2"
+_KIND = "pack-4"
 _MOST = 256 << 10  # carried bytes
 _FRESH = 2.0  # seconds; a file that changed just now may change again within the resolution of its times
-# Parts of a git folder that say nothing of its state: objects are named by their content.
+# Parts at the top of a git folder that say nothing of its state: objects are named by their content.
 _TIMELESS = frozenset({"objects", "logs", "hooks"})
 
 
@@ -79,9 +79,13 @@ def _stats(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
         for entry in entries:
             status = entry.stat(follow_symlinks=False)
             yield entry.path, status
-            of_git = here == git or here.startswith(git + os.sep)
-            if entry.is_dir(follow_symlinks=False) and not (of_git and entry.name in _TIMELESS):
+            if entry.is_dir(follow_symlinks=False) and not (entry.name in _TIMELESS and _is_git_folder(here, git)):
                 waiting.append((entry.path, git))
+
+
+def _is_git_folder(here: str, git: str) -> bool:
+    """The top of the git folder `git`, or of a submodule's in it; a branch may be called ``hooks/x``."""
+    return here == git or (here.startswith(git + os.sep) and os.path.isfile(os.path.join(here, "config")))
 
 
 def _settings() -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from ...capsule import (
 from ...errors import CapsuleError
 from ...progress import Tick, unheard
 from .checkout import read_checkout
-from .findings import checkout_findings, secrets_left_out, too_large, unreadable
+from .findings import checkout_findings, secrets_left_out, some, too_large, unreadable
 
 # Carried bytes are held in memory, and a patch several times over.
 _MOST_CARRIED = 512 << 20
@@ -82,6 +82,10 @@ def _of_checkout(folder: Path, subject: str, entry: str, without: Collection[str
     if size > _MOST_CARRIED:
         return ReadTree(source={"kind": "git"}, findings=(too_large(subject, size),), files={})
     read = read_checkout(folder, listed, tick)
+    exposed = [f"{path}/{name}" if path else name for path, inner in read.all() for name in inner.exposed]
+    if exposed:
+        among = {*checkout_names(folder, listed)}
+        return _of_files(folder, subject, entry, without, [_without_commit(subject, exposed)], tick, among)
     source, files = read.entries(entry)
     source["tree"] = tree_digest(folder, checkout_names(folder, listed), tick)
     return ReadTree(source=source, findings=tuple(checkout_findings(subject, read)), files=files)
@@ -93,19 +97,26 @@ def _local_bytes(folder: Path, files: CheckoutFiles) -> int:
 
 
 def _of_files(
-    folder: Path, subject: str, entry: str, without: Collection[str], findings: list[Finding], tick: Tick
+    folder: Path,
+    subject: str,
+    entry: str,
+    without: Collection[str],
+    findings: list[Finding],
+    tick: Tick,
+    among: Collection[str] | None = None,
 ) -> ReadTree:
+    """The plain files of `folder`; with `among`, those of them that have such a name."""
     names, secret = plain_files(folder, without)
+    if among is not None:
+        names, secret = ([name for name in found if name in among] for found in (names, secret))
     if secret:
         findings.append(secrets_left_out(subject, secret))
-    source: dict[str, Any] = {"kind": "folder", "tree": tree_digest(folder, names, tick)}
     size = _size(folder, names)
     if size > _MOST_CARRIED:
-        return ReadTree(source=source, findings=(*findings, too_large(subject, size)), files={})
+        return ReadTree(source={"kind": "folder"}, findings=(*findings, too_large(subject, size)), files={})
     carried = f"{entry}.tar"
-    return ReadTree(
-        source={**source, "carried": carried}, findings=tuple(findings), files={carried: write_tar(folder, names)}
-    )
+    source = {"kind": "folder", "tree": tree_digest(folder, names, tick), "carried": carried}
+    return ReadTree(source=source, findings=tuple(findings), files={carried: write_tar(folder, names)})
 
 
 def _size(folder: Path, names: Collection[str]) -> int:
@@ -115,6 +126,16 @@ def _size(folder: Path, names: Collection[str]) -> int:
         if path.is_file() and not path.is_symlink():
             total += path.stat().st_size
     return total
+
+
+def _without_commit(subject: str, names: Sequence[str]) -> Finding:
+    return Finding(
+        code="secret-file-left-out",
+        subject=subject,
+        message=f"No remote was seen to have the commit of {subject}, and it holds files with secrets: {some(names)}. "
+        "The other files are carried as a plain folder, without the commit.",
+        cure="Take them out of the commit, and push it. If the pack needs them, put them there where it is restored.",
+    )
 
 
 def _not_as_checkout(subject: str, error: CapsuleError) -> Finding:
