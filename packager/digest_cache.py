@@ -4,9 +4,10 @@ A digest is kept by the file's path, size, mtime (ns), inode and device, in the 
 only when the file had been at rest for two seconds when its reading began (`Hashed.settled`), so a file that is
 written twice within one tick of the file system's clock is never taken for what it was.
 
-Digests that other programs leave beside a file are not believed: a ``model.safetensors.sha256``, the hash in a
-``.civitai.info`` or ``.metadata.json``, and the name of a blob in the Hugging Face cache (its downloader compares
-sizes, not hashes) say what the file was meant to be, and nothing ties them to the bytes that lie there now.
+What comfy-pack and comfy-cli remember of the very file is taken over, see `others_digests`; `verify_digests` reads it
+again like the rest. Digests that other programs leave beside a file are not believed: a ``model.safetensors.sha256``,
+the hash in a ``.civitai.info`` or ``.metadata.json``, and the name of a blob in the Hugging Face cache (its downloader
+compares sizes, not hashes) say what the file was meant to be, and nothing ties them to the bytes that lie there now.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pydantic import BaseModel, ConfigDict
 from .cache import Cache
 from .errors import CapsuleError
 from .hashing import Hashed, State, hash_files, printable, state_of
+from .others_digests import digests_of_others
 from .progress import Progress, Report, silent
 
 _KIND = "sha256"
@@ -87,6 +89,9 @@ def sha256_of(
     with _opened(cache) as answers:
         known = answers.get(_KIND, keys.values())
         found = {path: Hashed(known[key], states[path], True) for path, key in keys.items() if key in known}
+        others = digests_of_others({path: states[path] for path in states if path not in found})
+        answers.put(_KIND, {keys[path]: digest for path, digest in others.items()})
+        found |= {path: Hashed(digest, states[path], True) for path, digest in others.items()}
         unknown = [Path(path) for path in states if path not in found]
         if unknown:
             hashed = {str(path): item for path, item in hash_files(unknown, report, phase=phase).items()}

@@ -97,6 +97,9 @@ EXPORT = ("export", "--workflow", UPSCALE.ui_path, "--api", UPSCALE.api_path)
         (("verify", "nowhere.zip", "--comfy", "{tmp}"), "capsule-not-found"),
         (("serve", "nowhere.zip", "--comfy", "{tmp}"), "capsule-not-found"),
         (("frobnicate",), "bad-usage"),
+        (("snapshot", "--comfy", "{tmp}", "--trace"), "no-workflow"),
+        ((*EXPORT, "--comfy", "http://127.0.0.1:1", "-o", "{tmp}/x.capsule.zip", "--trace"), "no-trace-there"),
+        ((*EXPORT, "--comfy", "{tmp}", "-o", "{tmp}/x", "--parent", "nowhere.zip"), "capsule-not-found"),
         (("export",), "bad-usage"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import socket
 import subprocess
@@ -31,6 +32,10 @@ def rest(path: Path, seconds: float = 100) -> Path:
     when = time.time_ns() - int(seconds * 1e9)
     os.utime(path, ns=(when, when))
     return path
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def model(folder: Path, name: str, data: bytes) -> Path:
@@ -240,6 +245,38 @@ def test_side_files_of_other_programs_are_not_believed(tmp_path: Path, cache: Ca
     done = sha256_files([path, blob], cache=cache)
     assert done[path].need() == hashlib.sha256(b"x").hexdigest()
     assert done[blob].need() == hashlib.sha256(b"y").hexdigest()
+
+
+def test_digests_of_the_very_file_are_taken_over(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As comfy-cli and comfy-pack write them. The digests are made up: so it shows that nothing was read."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("CPACK_HOME", str(tmp_path / "cpack"))
+    names = ("cli", "pack", "changed", "resized", "renewed", "no digest", "fresh")
+    files = {name: model(tmp_path, f"{name}.safetensors", name.encode()) for name in names}
+    os.utime(files["fresh"])
+    cli = {
+        str(path): {"mtimeNs": path.stat().st_mtime_ns, "sizeBytes": path.stat().st_size, "sha256": "c" * 64}
+        for path in (files["cli"], files["changed"], files["fresh"])
+    }
+    pack = {
+        str(path): {"size": path.stat().st_size, "birthtime": path.stat().st_ctime, "sha256": "a" * 64}
+        for path in (files["pack"], files["resized"], files["renewed"], files["no digest"])
+    }
+    cli[str(files["changed"])]["mtimeNs"] += 1
+    pack[str(files["resized"])]["size"] += 1
+    pack[str(files["renewed"])]["birthtime"] -= 1
+    pack[str(files["no digest"])]["sha256"] = "../" + "a" * 61
+    for place, said in {"xdg/comfy-cli/build-model-digests.json": cli, "cpack/sha_cache.json": pack}.items():
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text(json.dumps({**said, "odd": [1]}))
+    found = sha256_files(list(files.values()), cache=cache)
+    assert found[files["cli"]].sha256 == "c" * 64
+    assert found[files["pack"]].sha256 == ("a" * 64 if sys.platform != "win32" else sha256(b"pack"))
+    for name in ("changed", "resized", "renewed", "no digest", "fresh"):
+        assert found[files[name]].sha256 == sha256(name.encode()), name
+    assert {Path(item.path).stem for item in verify_digests(cache=cache).wrong} == {"cli", "pack"}
+    (tmp_path / "cpack/sha_cache.json").write_bytes(b"\xff{")
+    assert sha256_files([files["pack"]], cache=cache)[files["pack"]].sha256 == sha256(b"pack")
 
 
 def test_verify_finds_a_wrong_digest_drops_it_and_forgets_what_is_outdated(tmp_path: Path, cache: Cache) -> None:
