@@ -13,7 +13,7 @@ from . import actions, terminal
 from .capsule import read_capsule
 from .difference import differences, read_side
 from .digest_cache import clear_digests, verify_digests
-from .errors import BadInput, Cancelled, CapsuleError, of_system
+from .errors import BadInput, Blocked, Cancelled, CapsuleError, of_system
 from .materialise import Packs
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -87,6 +87,8 @@ def snapshot(
         terminal.show_json({"lock": taken.lock.model_dump(mode="json"), "pylock": taken.pylock})
     else:
         terminal.show_lock(taken.lock, actions.count_distributions(taken.pylock))
+    if strict and as_json and any(item.blocks for item in taken.lock.findings):
+        sys.exit(Blocked.exit_status)  # which they are, the answer says already
     actions.refuse_blocked(taken.lock.findings, strict)
 
 

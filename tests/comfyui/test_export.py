@@ -142,3 +142,27 @@ def test_a_comfyui_without_the_pack_says_so(tmp_path: Path) -> None:
     with running(bench_install()) as comfy:
         status, answer = export(comfy.base_url, tmp_path / "w.zip")
     assert (status, answer["error"]["code"]) == (2, "pack-not-installed")
+
+
+def test_strict_stops_at_what_blocks(with_pack: Path, tmp_path: Path) -> None:
+    asked = ("snapshot", "--comfy", with_pack, "--strict")
+    assert comfy_capsule(*asked)[0] == 0  # what is there now is carried
+    (with_pack / "custom_nodes/bad:name").mkdir()
+    try:
+        status, said = comfy_capsule(*asked)
+        assert status == 3
+        assert [item["code"] for item in said["lock"]["findings"] if item["blocks"]] == ["pack-unsafe-name"]
+        out = tmp_path / "w.capsule.zip"
+        status, said = export(with_pack, out, PLAIN.ui_path, PLAIN.api_path, "--strict")
+        assert (status, said["error"]["code"]) == (3, "findings-block")
+        assert not out.exists()
+    finally:
+        (with_pack / "custom_nodes/bad:name").rmdir()
+
+
+def test_a_snapshot_of_the_used_packs_has_no_other(tmp_path: Path) -> None:
+    asked = ("snapshot", "--comfy", bench_install(), "--workflow", UPSCALE.ui_path, "--api", UPSCALE.api_path)
+    status, said = comfy_capsule(*asked, "--packs", "used", "-o", tmp_path / "lock")
+    assert (status, [pack["name"] for pack in said["lock"]["packs"]]) == (0, ["bench-tint"])
+    assert {item["subject"] for item in said["lock"]["findings"]} <= {"ComfyUI", "bench-tint", "bench-x2.safetensors"}
+    assert {path.name for path in (tmp_path / "lock/packs").iterdir()} == {"bench-tint.bundle"}
