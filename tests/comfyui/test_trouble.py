@@ -99,6 +99,7 @@ EXPECTED = {
     ("idna", "dist-modified"),
     ("off", "secret-file-left-out"),
     ("old.pth", "model-without-source"),
+    ("packs/token_in_the_commit.patch", "secret-carried"),
     ("old.pth", "pickle-model"),
     ("site-packages", "stray-files"),
     (MODEL, "model-without-source"),
