@@ -13,7 +13,7 @@ from .capsule import SUFFIX, Capsule, Finding, Lock, carried_entries, read_capsu
 from .comfy import Install, Trace, find_install, traced_run
 from .comfy import boot as boot_install
 from .command import without_credentials
-from .contract import ContractDifference, compare_contracts, openapi, parameters_schema
+from .contract import ContractDifference, Language, client, compare_contracts, openapi, parameters_schema
 from .errors import BadInput, Blocked
 from .export import make_capsule, workflow_name
 from .materialise import Packs
@@ -192,6 +192,11 @@ def contract_document(path: Path, as_openapi: bool) -> dict[str, Any]:
     if as_openapi:
         return openapi([capsule.contract], title=capsule.name, version=capsule.digests.id)
     return parameters_schema(capsule.contract)
+
+
+def contract_client(path: Path, language: Language, url: str) -> str:
+    """A client of the served workflow, in `language`."""
+    return client(read_capsule(path).contract, language, url)
 
 
 def contract_difference(before: Path, after: Capsule | Path) -> ContractDifference:

@@ -11,6 +11,7 @@ import click
 
 from . import actions, terminal
 from .capsule import read_capsule
+from .contract import DEFAULT_URL, Language
 from .difference import differences, read_side
 from .digest_cache import clear_digests, verify_digests
 from .errors import BadInput, Blocked, Cancelled, CapsuleError, of_system
@@ -180,8 +181,16 @@ def contract() -> None:
 @contract.command("show")
 @click.argument("capsule", type=FILE)
 @click.option("--openapi", is_flag=True, help="The OpenAPI 3.1 document of the served workflow instead.")
-def contract_show(capsule: Path, openapi: bool) -> None:
-    """Print the JSON Schema of a capsule's parameters (`show` need not be said)."""
+@click.option("--client", type=click.Choice(["python", "typescript", "curl"]), help="A client that calls it instead.")
+@click.option("--url", default=DEFAULT_URL, show_default=True, help="Where the client finds the gateway.")
+def contract_show(capsule: Path, openapi: bool, client: Language | None, url: str) -> None:
+    """Print the JSON Schema of a capsule's parameters (`show` need not be said).
+
+    Example: comfy-capsule contract w.capsule.zip --client python > w_client.py
+    """
+    if client is not None:
+        sys.stdout.write(actions.contract_client(capsule, client, url))
+        return
     terminal.show_json(actions.contract_document(capsule, openapi))
 
 

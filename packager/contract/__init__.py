@@ -2,6 +2,7 @@
 
 from .bind import Binder, Bound, InvalidParameters, Problem, bind, media_inputs
 from .build import Built, build_contract, build_with_notes, choice_key
+from .clients import DEFAULT_URL, Language, client
 from .document import contract_json, read_contract_json
 from .models import MEDIA_TYPES, Contract, Input, Output, Target
 from .openapi import openapi
@@ -9,6 +10,7 @@ from .schema import example_parameters, parameters_schema, result_schema
 from .versions import ContractChange, ContractDifference, compare_contracts
 
 __all__ = [
+    "DEFAULT_URL",
     "MEDIA_TYPES",
     "Binder",
     "Bound",
@@ -18,6 +20,7 @@ __all__ = [
     "ContractDifference",
     "Input",
     "InvalidParameters",
+    "Language",
     "Output",
     "Problem",
     "Target",
@@ -25,6 +28,7 @@ __all__ = [
     "build_contract",
     "build_with_notes",
     "choice_key",
+    "client",
     "compare_contracts",
     "contract_json",
     "example_parameters",

@@ -52,7 +52,7 @@ async def _multipart(request: web.Request, service: Service, workflow: Workflow,
                 raise Problem("body-too-large", f"The body has more than {service.settings.file_limit} bytes.")
             if not isinstance(part, BodyPartReader) or not part.name:
                 raise Problem("bad-request", "A part of the body has no name.", "Name each part by its parameter.")
-            if part.name == "parameters" and not part.filename:
+            if part.name == "parameters":  # a browser gives a typed part a file name, whatever it is
                 data = b"".join([chunk async for chunk in _limited(part, service.settings.body_limit)])
                 given = parse_json(data)
                 if not isinstance(given, dict):

@@ -7,6 +7,8 @@ import base64
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +19,10 @@ import pytest
 from bench import UPSCALE, RunningComfy, pixels
 from bench.gateway import Gateway, blank_capsule, serving
 from bench.pictures import example_picture
-from comfy_capsule.packager.capsule import Capsule, write_capsule
+from bench.typescript import compiled
+from comfy_capsule.packager.capsule import Capsule, read_capsule, write_capsule
 from comfy_capsule.packager.comfy import ComfyClient
-from comfy_capsule.packager.contract import Contract, Input, Output, Target
+from comfy_capsule.packager.contract import Contract, Input, Output, Target, client
 from comfy_capsule.packager.export import make_capsule
 
 IMAGE = {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 255}}
@@ -213,3 +216,42 @@ def test_a_killed_gateway_finds_its_execution_again(
         assert (status, told["state"], told["attempts"]) == (200, "cancelled", 1)
         _, told, _ = gateway.ask("GET", f"/executions/{queued['id']}", None, {"Prefer": "wait=20"})
         assert told["state"] == "succeeded"
+
+
+def test_generated_clients_call_it(comfy: RunningComfy, sealed: dict[str, Path], tmp_path: Path) -> None:
+    """Python as a program, curl in a shell, TypeScript through its own strict compiler: each gives the same picture."""
+    (tmp_path / "picture.png").write_bytes(example_picture(20, 10))
+    contract = read_capsule(sealed["upscale"]).contract
+    (output,) = contract.outputs
+    with serving([sealed["upscale"]], comfy.base_url, tmp_path / "state") as gateway:
+        gateway.wait_ready()
+        mine = base64.b64encode((tmp_path / "picture.png").read_bytes()).decode()
+        wanted = pixels(picture_of(gateway, "upscale", {"picture": {"data": mine}, "strength": 0.25}))
+        (tmp_path / "client.py").write_text(client(contract, "python", gateway.url))
+        words = [sys.executable, "client.py", "picture=picture.png", "strength=0.25"]
+        subprocess.run(words, cwd=tmp_path, check=True)
+        assert pixels((tmp_path / f"{output.name}-0").read_bytes()) == wanted
+        wrong = subprocess.run([*words[:2], "strength=9"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert wrong.returncode == 1
+        assert "strength" in wrong.stderr
+
+        command = client(contract, "curl", gateway.url)
+        said = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        assert json.loads(said)["state"] == "succeeded"
+
+        (tmp_path / "client.ts").write_text(client(contract, "typescript", gateway.url))
+        compiled(tmp_path / "client.ts")
+        (tmp_path / "call.mjs").write_text(CALL % {"output": output.name})
+        subprocess.run(["node", "call.mjs"], cwd=tmp_path, check=True)
+        assert pixels((tmp_path / "by-node.png").read_bytes()) == wanted
+
+
+CALL = """
+import { readFileSync, writeFileSync } from "node:fs";
+import { run } from "./client.mjs";
+const picture = new File([readFileSync("picture.png")], "picture.png", { type: "image/png" });
+const outputs = await run({ picture, strength: 0.25 });
+writeFileSync("by-node.png", Buffer.from(await outputs.%(output)s[0].arrayBuffer()));
+const refused = await run({ strength: 9 }).catch((error) => error.message);
+if (!refused.includes("strength")) throw new Error(refused);
+"""
