@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from .capsule import SUFFIX, Capsule, Finding, Lock, carried_entries, read_capsu
 from .comfy import Install, Trace, find_install, traced_run
 from .comfy import boot as boot_install
 from .command import without_credentials
-from .contract import ContractDifference, Language, client, compare_contracts, openapi, parameters_schema
+from .contract import Language, client, openapi, parameters_schema
 from .errors import BadInput, Blocked
 from .export import make_capsule, workflow_name
 from .materialise import Packs
@@ -93,7 +94,7 @@ def export(
     strict: bool,
     look_up: bool = False,
     trace: bool = False,
-    parent: Path | None = None,
+    parent: Capsule | None = None,
     python: Path | None,
     report: Report,
 ) -> Capsule:
@@ -104,12 +105,11 @@ def export(
         parent: the capsule that this one follows; its id stands in the new one.
 
     Raises:
-        BadInput: unusable files, graph, marks, folder, address or parent; ``no-trace-there`` for a trace at an address.
+        BadInput: unusable files, graph, marks, folder or address; ``no-trace-there`` for a trace at an address.
         Blocked: with `strict`, when a finding blocks; nothing is written then.
     """
     ui, graph = _read_graphs(workflow, api)
     check_api_graph(graph)
-    follows = read_capsule(parent).digests.id if parent is not None else ""
     name = workflow_name(name or out.name.removesuffix(SUFFIX))
     if is_address(comfy):
         _refuse_trace(comfy, trace)
@@ -117,12 +117,13 @@ def export(
     else:
         install = find_install(Path(comfy), python)
         object_info, install, traced = _boot(install, graph if trace else None, report)
+        take = partial(snapshot_install, trace=traced)
         capsule = make_capsule(
-            install, ui, graph, object_info, name=name, message=message, look_up=look_up, trace=traced, report=report
+            install, ui, graph, object_info, name=name, message=message, look_up=look_up, take=take, report=report
         )
     refuse_blocked(capsule.lock.findings, strict)
-    if follows:
-        lock = capsule.lock.model_copy(update={"parent": follows})
+    if parent is not None:
+        lock = capsule.lock.model_copy(update={"parent": parent.digests.id})
         capsule = dataclasses.replace(capsule, lock=lock, sealed="")
     write_capsule(capsule, out)
     return capsule
@@ -197,12 +198,6 @@ def contract_document(path: Path, as_openapi: bool) -> dict[str, Any]:
 def contract_client(path: Path, language: Language, url: str) -> str:
     """A client of the served workflow, in `language`."""
     return client(read_capsule(path).contract, language, url)
-
-
-def contract_difference(before: Path, after: Capsule | Path) -> ContractDifference:
-    """What changes for callers of the capsule `before` when `after` takes its place."""
-    later = read_capsule(after) if isinstance(after, Path) else after
-    return compare_contracts(read_capsule(before).contract, later.contract)
 
 
 def serve(capsules: Sequence[Path], *, key_file: Path | None, report: Report, **arguments: Any) -> None:

@@ -11,7 +11,7 @@ import click
 
 from . import actions, terminal
 from .capsule import read_capsule
-from .contract import DEFAULT_URL, Language
+from .contract import DEFAULT_URL, Language, compare_contracts
 from .difference import differences, read_side
 from .digest_cache import clear_digests, verify_digests
 from .errors import BadInput, Blocked, Cancelled, CapsuleError, of_system
@@ -124,6 +124,7 @@ def export(
 
     Example: comfy-capsule export --comfy ~/ComfyUI --workflow w.json --api w.api.json -o w.capsule.zip
     """
+    before = read_capsule(parent) if parent else None
     with terminal.progress_bars(as_json) as report:
         capsule = actions.export(
             comfy,
@@ -135,11 +136,11 @@ def export(
             strict=strict,
             look_up=look_up,
             trace=trace,
-            parent=parent,
+            parent=before,
             python=python,
             report=report,
         )
-    difference = actions.contract_difference(parent, capsule) if parent else None
+    difference = compare_contracts(before.contract, capsule.contract) if before else None
     if as_json:
         compared = {"contract_difference": difference.model_dump()} if difference else {}
         terminal.show_json({"path": str(out), **actions.summary(capsule), **compared})
@@ -203,7 +204,7 @@ def contract_diff(before: Path, after: Path, as_json: bool) -> None:
 
     Example: comfy-capsule contract diff portrait-1.capsule.zip portrait-2.capsule.zip
     """
-    difference = actions.contract_difference(before, after)
+    difference = compare_contracts(read_capsule(before).contract, read_capsule(after).contract)
     terminal.show_contract_difference(difference, as_json)
     if difference.verdict == "breaking":
         sys.exit(1)

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from .capsule import SUFFIX, WORKFLOW_NAME, ApiGraph, Capsule, Digests, Finding, Lock, write_capsule
-from .comfy import Install, Trace, live_install, live_object_info
+from .comfy import Install, live_install, live_object_info
 from .contract import Contract, build_contract, build_with_notes, choice_key
 from .errors import BadInput, Cancelled
 from .hiding import graphs_without_secrets, without_secrets
@@ -63,7 +63,6 @@ def make_capsule(
     message: str = "",
     frontend_version: str = "",
     look_up: bool = False,
-    trace: Trace | None = None,
     take: Callable[..., Snapshot] = snapshot_install,
     report: Report = silent,
 ) -> Capsule:
@@ -74,7 +73,6 @@ def make_capsule(
         object_info: the node definitions of this install, as its running ComfyUI gives them.
         frontend_version: of the front-end that made `api`; else what the workflow says of itself.
         look_up: whether Hugging Face and Civitai may be asked which addresses have the models' bytes.
-        trace: of a run of `api` in this install, when one was made.
         take: how the snapshot is taken, `snapshot_install` or `snapshot_apart`.
 
     Raises:
@@ -95,7 +93,6 @@ def make_capsule(
         object_info=object_info,
         look_up=look_up,
         report=report,
-        **({} if trace is None else {"trace": trace}),
     )
     allowed = model_choices(api, object_info, snapshot.lock.models)
     choices = {choice_key(*place): names for place, names in allowed.items()}

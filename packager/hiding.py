@@ -21,7 +21,6 @@ from .secrets import (
 from .snapshot import parts_of, secret_carried
 
 _SINGLE = ("inputs/", "files/")  # entries of one file each, which can be left out; a pack's go together
-_EDGE = 1024 * 1024  # bytes at both ends of a binary file; metadata stands there
 
 
 def without_secrets(capsule: Capsule) -> Capsule:

@@ -78,10 +78,11 @@ def checkout_files(folder: Path, without: Collection[str] = ()) -> CheckoutFiles
     for entry in _committed(folder):
         facts, _, name = entry.partition("\t")
         mode, _, blob = facts.split()
-        if _top(name) in without or is_secret_file(name, b""):
-            withheld += [name] if is_secret_file(name, b"") else []
+        if is_secret_file(name, b""):
+            withheld.append(name)
+        elif _top(name) in without:
             continue
-        if mode == _GITLINK:
+        elif mode == _GITLINK:
             gitlinks.append(name)
         else:
             committed[name] = (mode, blob)

@@ -23,7 +23,7 @@ from .reasons import why_it_ended
 
 _TRACER = Path(__file__).with_name("tracer.py")
 _PHASE = "trace"
-_STATED = "Run it in ComfyUI until it works there, and trace it again."
+_CURE = "Run it in ComfyUI until it works there, and trace it again."
 
 
 class Trace(BaseModel):
@@ -98,7 +98,7 @@ async def _follow(client: ComfyClient, process: ComfyProcess, graph: Mapping[str
             if event.kind == "execution_success":
                 return
             if event.kind in ("execution_error", "execution_interrupted"):
-                raise CapsuleError("trace-failed", f"The workflow does not run here: {_failure(event)}", _STATED)
+                raise CapsuleError("trace-failed", f"The workflow does not run here: {_failure(event)}", _CURE)
             if event.kind == "executing" and (node := event.data.get("node")) is not None:
                 title = str(graph.get(str(node), {}).get("class_type", node))
                 report(Progress(phase=_PHASE, item=title, done=min(done, len(graph)), total=len(graph)))

@@ -83,12 +83,13 @@ def place_used_files(
         report(Progress(phase="files", item=item.name, done=done, total=len(wanted)))
         target = place(root, used_place(item))
         data = carried_bytes(capsule, item)
-        kept = store.obtain(as_model(item), sources, report) if data is None else None
-        target.unlink(missing_ok=True)
-        if kept is not None:
+        if data is None:
+            kept = store.obtain(as_model(item), sources, report)
+            target.unlink(missing_ok=True)
             link_or_copy(kept, target)
         else:
-            target.write_bytes(data or b"")
+            target.unlink(missing_ok=True)
+            target.write_bytes(data)
         if item.place == "comfyui":
             _ignore(root, target)
     report(Progress(phase="files", done=len(wanted), total=len(wanted)))

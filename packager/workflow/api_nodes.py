@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from ..errors import BadInput
 from .check import Graph, is_link, node_words
-from .marks import InputMark, InputSettings, Marks, OutputMark, OutputSettings
+from .marks import InputMark, InputSettings, Marks, OutputMark, OutputSettings, first_fault
 from .walk import instances, root_graph
 
 #: Class → the input that the API sets.
@@ -55,9 +55,7 @@ def with_api_nodes(marks: Marks, ui: Mapping[str, Any] | None, api: Graph, objec
                     InputMark(**common, widget=widget, targets=targets, settings=InputSettings.model_validate(said))
                 )
         except ValidationError as error:
-            found = error.errors()[0]
-            where = ".".join(str(part) for part in found["loc"])
-            raise _unreadable(api, nodes[0], f"{where}: {found['msg']}") from error
+            raise _unreadable(api, nodes[0], first_fault(error)) from error
     if not inputs and not outputs:
         return marks
     kept = marks if marks.source == "marks" else Marks()

@@ -139,7 +139,7 @@ def _input_mark(nodes: list[Node], widget: str, raw: object) -> InputMark:
     try:
         settings = InputSettings.model_validate(raw)
     except ValidationError as error:
-        raise _unreadable(first, f"widget {widget!r}, {_first(error)}") from error
+        raise _unreadable(first, f"widget {widget!r}, {first_fault(error)}") from error
     targets = dict.fromkeys(target for node in nodes for target in widget_targets(node, widget))
     return InputMark(
         node=first.api_id,
@@ -157,7 +157,7 @@ def _output_mark(nodes: list[Node], raw: object) -> OutputMark:
     try:
         settings = OutputSettings.model_validate(raw)
     except ValidationError as error:
-        raise _unreadable(first, f"output, {_first(error)}") from error
+        raise _unreadable(first, f"output, {first_fault(error)}") from error
     ids = tuple(node.api_id for node in nodes)
     return OutputMark(
         node=first.api_id,
@@ -221,7 +221,8 @@ def _words(node: Node) -> str:
     return f"node {node.api_id} ({title}{_class(node)})"
 
 
-def _first(error: ValidationError) -> str:
+def first_fault(error: ValidationError) -> str:
+    """Where, and what, the first fault of a mark is."""
     found = error.errors()[0]
     where = ".".join(str(part) for part in found["loc"])
     return f"{where}: {found['msg']}" if where else found["msg"]

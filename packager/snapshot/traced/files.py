@@ -42,11 +42,12 @@ def read_used_files(opened: Opened, trace: Trace, home: Path, report: Report, ca
     files: list[UsedFile] = []
     findings: list[Finding] = []
     carried: dict[str, bytes] = {}
+    side_files = SideFiles()  # looks into each folder once
     for subject, group in groupby(sorted(opened.files, key=lambda item: item.subject), lambda item: item.subject):
         items = list(group)
         secret = [item for item in items if _is_secret(item)]
         odd = [item for item in items if item not in secret and (not _is_safe(item) or hashed[item.path].error)]
-        recorded = [_record(item, hashed[item.path], carried) for item in items if item not in secret + odd]
+        recorded = [_record(item, hashed[item.path], side_files, carried) for item in items if item not in secret + odd]
         files += recorded
         findings += _findings(subject, recorded, _shown(secret), _shown(odd))
     findings += [_outside(path, home) for path in opened.outside]
@@ -54,8 +55,8 @@ def read_used_files(opened: Opened, trace: Trace, home: Path, report: Report, ca
     return UsedFiles(tuple(sorted(files, key=lambda item: (item.place, item.name))), tuple(findings), carried)
 
 
-def _record(item: OpenedFile, hashed: Hashed, carried: dict[str, bytes]) -> UsedFile:
-    sources, _ = origins(hashed.sha256, candidates_of("", "", item.path, (), SideFiles()))
+def _record(item: OpenedFile, hashed: Hashed, side_files: SideFiles, carried: dict[str, bytes]) -> UsedFile:
+    sources, _ = origins(hashed.sha256, candidates_of("", "", item.path, (), side_files))
     size, sha256, entry = hashed.state.size, hashed.sha256, ""
     in_all = sum(map(len, carried.values()))
     if not any(source.proved for source in sources) and size <= min(_CARRIED, _CARRIED_IN_ALL - in_all):

@@ -107,7 +107,8 @@ class _Places:
         own = [(install.root / CACHES, ""), *((root, name) for root, name in theirs if name)]
         self._hubs = [(place, name) for root, name in own for place in _both([root])]
         self._caches = [(place, name) for root, name in theirs if not name for place in _both([root])]
-        self._temporary = [path for path in trace.made if _inside(path, _both([Path(tempfile.gettempdir())]))]
+        temporary = _both([Path(tempfile.gettempdir())])
+        self._temporary = frozenset(path for path in trace.made if _inside(path, temporary))
         system = [*_SYSTEM, *_OF_MACOS, environment.get("SYSTEMROOT", "")]
         self._system = _both(Path(name) for name in system if name)
         self._tree = cache(_tree)

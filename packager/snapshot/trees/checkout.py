@@ -97,14 +97,15 @@ def read_checkout(folder: Path, files: CheckoutFiles | None = None, tick: Tick =
         origin = "" if has_token(said.encode()) else said
         files = files or checkout_files(folder)
         kept = _is_of_a_host(origin) and is_on_a_remote(folder, commit)
+        bundled = not kept and not files.withheld
         return ReadCheckout(
             origin=origin,
             commit=commit,
             line_ends=line_ends,
             changes=read_changes(folder, files, commit, line_ends, tick),
-            bundle=b"" if kept or files.withheld else bundle_of(folder, commit),
+            bundle=bundle_of(folder, commit) if bundled else b"",
             exposed=() if kept else files.withheld,
-            tokens=() if kept or files.withheld else files_with_tokens(folder, files.committed),
+            tokens=files_with_tokens(folder, files.committed) if bundled else (),
             unnamed=origin != said,
             nested={path: read_checkout(folder / path, inner, tick) for path, inner in files.nested.items()},
         )
