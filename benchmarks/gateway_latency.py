@@ -2,7 +2,8 @@
 
 Both clients live in this process and take turns, so that whatever else the machine does meets both. Each picture
 has a colour of its own, so ComfyUI computes and saves every one. Before each of its garbage collections (every ten
-seconds at most, some 50 to 600 ms) ComfyUI answers nobody; that is in both figures.
+seconds at most, some 50 to 600 ms) ComfyUI answers nobody; that is in both figures. The figures are those of the
+quietest of several turns, each with a gateway and a ComfyUI of its own: the one where the client by hand was fastest.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from bench.gateway import blank_capsule, serving  # noqa: E402
 from comfy_capsule.packager.capsule import write_capsule  # noqa: E402
 
 ROUNDS, WARM_UP = 400, 40
+TURNS = 3
 
 
 async def direct(session: aiohttp.ClientSession, socket: Any, client: str, base: str, graph: dict[str, Any]) -> bytes:
@@ -90,10 +92,14 @@ def main() -> None:
         with running(bench_install()) as comfy, serving([path], comfy.base_url, Path(folder) / "attached") as gateway:
             gateway.wait_ready()
             show("attached", *asyncio.run(measure(comfy.base_url, gateway.url)))
-        with serving([path], bench_install(), Path(folder) / "own") as gateway:
-            gateway.wait_ready()
-            base = json.loads((gateway.state / "worker" / "process.json").read_text())["url"]
-            ratios = show("own", *asyncio.run(measure(base, gateway.url)))
+        turns = []
+        for turn in range(TURNS):
+            with serving([path], bench_install(), Path(folder) / f"own-{turn}") as gateway:
+                gateway.wait_ready()
+                base = json.loads((gateway.state / "worker" / "process.json").read_text())["url"]
+                by_hand, served = asyncio.run(measure(base, gateway.url))
+                turns.append((percentile(by_hand, 50), show("own", by_hand, served)))
+    ratios = min(turns, key=lambda turn: turn[0])[1]
     for percent, goal in ((50, 1.2), (99, 2.0)):
         ratio = ratios[percent]
         figure = {"name": f"gateway-p{percent}-ratio", "value": ratio, "unit": "ratio", "goal": f"<= {goal:g}"}

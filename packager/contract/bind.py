@@ -88,22 +88,33 @@ class Binder:
         problems = self._problems(parameters, media_are_names=True)
         if problems:
             raise InvalidParameters(tuple(problems))
+        values = self.complete(parameters, draw_seed=draw_seed)
+        own = {each.name for each in self.contract.inputs if each.type in MEDIA_TYPES and each.name not in parameters}
+        return Bound(self.fill(graph, {name: value for name, value in values.items() if name not in own}), values)
+
+    def complete(self, parameters: Mapping[str, Any], *, draw_seed: DrawSeed | None = None) -> dict[str, Any]:
+        """Parameters that were checked, in the types ComfyUI wants, with seeds drawn and defaults filled in."""
         draw = draw_seed or _draw
-        bound = {node: {**entry, "inputs": dict(entry["inputs"])} for node, entry in graph.items()}
         values: dict[str, Any] = {}
         for each in self.contract.inputs:
             if each.name in parameters:
-                value = _exact(each, parameters[each.name])
+                values[each.name] = _exact(each, parameters[each.name])
             elif each.type == "seed":
-                value = draw(*_seed_bounds(each))
+                values[each.name] = draw(*_seed_bounds(each))
             elif each.default is not None:
-                value = each.default
-            else:
-                continue
-            values[each.name] = value
-            if each.name in parameters or each.type not in MEDIA_TYPES:
-                _set(bound, each, value)
-        return Bound(bound, values)
+                values[each.name] = each.default
+        return values
+
+    def fill(self, graph: Graph, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """A copy of `graph` with completed `values` in it, and what they do not name as it is.
+
+        Raises:
+            CapsuleError: ``contract-without-target`` when the graph is not the contract's.
+        """
+        filled = {node: {**entry, "inputs": dict(entry["inputs"])} for node, entry in graph.items()}
+        for name, value in values.items():
+            _set(filled, self._inputs[name], value)
+        return filled
 
     def _problems(self, parameters: object, *, media_are_names: bool) -> list[Problem]:
         if not isinstance(parameters, Mapping):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 
 from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
 
 from ..contract import openapi
 from .auth import Handler, guard
@@ -42,24 +42,27 @@ def build_app(service: Service) -> web.Application:
 
 @web.middleware
 async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    began = time.perf_counter()
     try:
-        response = await handler(request)
+        return await handler(request)
     except Problem as problem:
-        response = problem_response(problem)
+        return problem_response(problem)
     except web.HTTPException as error:
-        response = problem_response(_of_status(error))
+        return problem_response(_of_status(error))
     except web.RequestPayloadError:
-        response = problem_response(Problem("bad-request", "The body is not what its headers say, or is cut off."))
+        return problem_response(Problem("bad-request", "The body is not what its headers say, or is cut off."))
     except (ConnectionResetError, BrokenPipeError):
         raise  # the client is gone; there is nobody to answer
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
-        response = problem_response(Problem("internal", "The gateway failed; its log says how."))
-    if request.path not in _QUIET:
-        milliseconds = (time.perf_counter() - began) * 1000
-        log.info("%s %s %d %.1f ms", request.method, request.path, response.status, milliseconds)
-    return response
+        return problem_response(Problem("internal", "The gateway failed; its log says how."))
+
+
+class AccessLog(AbstractAccessLogger):
+    """One line for each request, once its answer has been sent; none for the probes."""
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        if request.path not in _QUIET:
+            self.logger.info("%s %s %d %.1f ms", request.method, request.path, response.status, time * 1000)
 
 
 def problem_response(problem: Problem) -> web.Response:

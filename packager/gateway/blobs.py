@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import secrets
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 
@@ -23,12 +25,21 @@ class LocalOutputs:
         self._incoming.mkdir(parents=True, exist_ok=True)
         for left in self._incoming.iterdir():  # of a process that was killed while it wrote
             left.unlink(missing_ok=True)
+        self._spare: deque[Path] = deque()  # empty files, ready to be written
 
     def path(self, sha256: str) -> Path:
         return self._folder / sha256[:2] / sha256
 
+    def expect(self) -> None:
+        """A new file takes ten times as long as writing into one that is there: so one is there."""
+        if not self._spare:
+            spare = self._incoming / secrets.token_hex(16)
+            with contextlib.suppress(OSError):  # a full disk is told of when there is something to write
+                spare.touch()
+                self._spare.append(spare)
+
     async def put_stream(self, chunks: AsyncIterator[bytes], *, limit: int = 0) -> tuple[str, int]:
-        temporary = self._incoming / secrets.token_hex(16)
+        temporary = self._temporary()
         digest, size = hashlib.sha256(), 0
         try:
             with temporary.open("wb") as file:
@@ -58,7 +69,7 @@ class LocalOutputs:
 
     def _write(self, chunks: Iterable[bytes]) -> tuple[str, int]:
         """Copied, never linked: a node that writes over its own file must not change what was kept."""
-        temporary = self._incoming / secrets.token_hex(16)
+        temporary = self._temporary()
         digest, size = hashlib.sha256(), 0
         try:
             with temporary.open("wb") as file:
@@ -71,11 +82,20 @@ class LocalOutputs:
             temporary.unlink(missing_ok=True)
         return digest.hexdigest(), size
 
+    def _temporary(self) -> Path:
+        try:
+            return self._spare.pop()
+        except IndexError:
+            return self._incoming / secrets.token_hex(16)
+
     def _keep(self, temporary: Path, sha256: str) -> None:
         kept = self.path(sha256)
         if not kept.exists():
-            kept.parent.mkdir(exist_ok=True)
-            os.replace(temporary, kept)
+            try:
+                os.replace(temporary, kept)
+            except FileNotFoundError:  # the first of its folder
+                kept.parent.mkdir(exist_ok=True)
+                os.replace(temporary, kept)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,7 +36,8 @@ class Board:
     """What is told here is only news; the truth is in the store."""
 
     def __init__(self) -> None:
-        self._topics: OrderedDict[str, _Topic] = OrderedDict()
+        self._topics: dict[str, _Topic] = {}
+        self._ended: deque[str] = deque()
         self.work = asyncio.Event()  # set when something was queued
 
     def _topic(self, id: str) -> _Topic:
@@ -48,10 +49,12 @@ class Board:
     def end(self, execution: Execution) -> None:
         """The last event: the execution as it ended."""
         topic = self._topic(execution.id)
+        if topic.result is None:
+            self._ended.append(execution.id)
         topic.result = execution
         self.tell(execution.id, "end", {"state": execution.state})
-        self._topics.move_to_end(execution.id)
-        self._forget()
+        while len(self._ended) > _KEPT_ENDED:
+            del self._topics[self._ended.popleft()]
 
     def tell(self, id: str, name: str, data: dict[str, Any]) -> None:
         """Add an event."""
@@ -94,8 +97,3 @@ class Board:
                     await changed.wait()
             except TimeoutError:
                 yield None
-
-    def _forget(self) -> None:
-        ended = [id for id, topic in self._topics.items() if topic.result]
-        for id in ended[: max(0, len(ended) - _KEPT_ENDED)]:
-            del self._topics[id]

@@ -80,6 +80,9 @@ class ExecutionStore(Protocol):
 class OutputStore(Protocol):
     """Bytes by their sha256, kept beyond the life of a process."""
 
+    def expect(self) -> None:
+        """Nobody waits at the moment: what can be done ahead of the next result, may be."""
+
     async def put_stream(self, chunks: AsyncIterator[bytes], *, limit: int = 0) -> tuple[str, int]:
         """Keep the bytes; their sha256 (hex) and size.
 

@@ -18,7 +18,8 @@ from ..capsule import Capsule
 from ..comfy import ComfyClient, is_comfyui
 from ..errors import BadInput, CapsuleError
 from ..progress import Progress, Report, silent
-from .app import build_app
+from .app import AccessLog, build_app
+from .app import log as access_log
 from .blobs import LocalOutputs
 from .board import Board
 from .log import log_to_stderr
@@ -112,7 +113,9 @@ async def _serve(workflows: dict[str, Workflow], settings: Settings, secrets: Se
     await _check_comfy(settings)
     backend: Backend = Attached(settings.comfy) if settings.attached else Supervised(settings)
     service, worker = assemble(workflows, settings, backend, secrets)
-    runner = web.AppRunner(build_app(service), access_log=None, handle_signals=False, shutdown_timeout=5)
+    runner = web.AppRunner(
+        build_app(service), access_log_class=AccessLog, access_log=access_log, handle_signals=False, shutdown_timeout=5
+    )
     stop = _stop_signal()
     working: asyncio.Task[None] | None = None
     reaping = asyncio.create_task(reap_orphans()) if os.getpid() == 1 else None

@@ -74,7 +74,7 @@ class Service:
             owner=owner,
             parameters=workflow.complete(taken),
             idempotency_key=key,
-            body_digest=sha256_bytes(canonical_json(taken)),
+            body_digest=sha256_bytes(canonical_json(taken)) if key else "",
         )
         execution, made = await self._add(new)
         if made:

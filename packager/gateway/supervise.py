@@ -39,7 +39,7 @@ class Backend(Protocol):
         """The client of the ComfyUI that is, or last was, up."""
 
     def folder(self, type: str) -> Path | None:
-        """Where its files of `type` (``output``, ``temp``) are, when they are ours to read."""
+        """Where its files of `type` (``output``, ``temp``) are, links followed, when they are ours to read."""
 
     async def run(self) -> None:
         """Watch it for ever."""
@@ -107,7 +107,7 @@ class Supervised:
         self.generation = 0
         self.reason = "ComfyUI is starting."
         self._settings = settings
-        self._base = settings.state / "worker"
+        self._base = (settings.state / "worker").resolve()
         self._process: ComfyProcess | None = None
         self._client: ComfyClient | None = None
 

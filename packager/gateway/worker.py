@@ -300,10 +300,12 @@ class Worker:
         if not await self._store.finish(execution.id, execution.token, state, now, outputs=outputs, problem=told):
             log.warning("Another worker has taken this over; its result counts.")
             return
-        seconds = now - execution.started
-        log.info("%s %s after %.3f s, attempt %d", execution.workflow, state, seconds, execution.attempts)
         changes = {"state": state, "finished": now, "outputs": outputs, "problem": told}
         self._board.end(execution.model_copy(update=changes))
+        await asyncio.sleep(0)  # whoever waits for it goes first
+        self._outputs.expect()
+        seconds = now - execution.started
+        log.info("%s %s after %.3f s, attempt %d", execution.workflow, state, seconds, execution.attempts)
 
     def _tellable(self, item: Item) -> Item:
         """A value that a node shows may be what it was given."""
@@ -329,7 +331,7 @@ class Worker:
         try:
             if folder is not None:
                 path = (folder / reference.subfolder / reference.filename).resolve()
-                if not path.is_relative_to(folder.resolve()):
+                if not path.is_relative_to(folder):
                     raise missing(reference, "it is outside ComfyUI's folder")
                 if self._secrets:
                     data = await asyncio.to_thread(path.read_bytes)

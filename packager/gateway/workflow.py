@@ -86,18 +86,9 @@ class Workflow:
         return parameters
 
     def complete(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """`parameters`, whose files are stored already, with seeds drawn and defaults filled in.
-
-        Raises:
-            Problem: ``invalid-parameters``.
-        """
-        files = {name: value for name, value in parameters.items() if name in self._media}
-        named = {**parameters, **dict.fromkeys(files, f"{_SUBFOLDER}/file")}
-        try:
-            bound = self._binder.bind(self.graph, named).parameters
-        except InvalidParameters as error:
-            raise _invalid(error) from error
-        return {**{name: value for name, value in bound.items() if name not in self._media}, **files}
+        """`parameters`, checked and their files stored, with seeds drawn and defaults filled in."""
+        values = self._binder.complete(parameters)
+        return {name: value for name, value in values.items() if name in parameters or name not in self._media}
 
     async def prepare(self, parameters: Mapping[str, Any], store: ExecutionStore, outputs: OutputStore) -> Prepared:
         """The graph for parameters that `complete` gave.
@@ -106,8 +97,7 @@ class Workflow:
             Problem: ``unknown-file`` when an upload is gone.
         """
         files: dict[str, Path | bytes] = {}
-        named: dict[str, Any] = {}
-        defaults = {each.name: each.default for each in self.contract.inputs if each.type != "seed"}
+        values = dict(parameters)
         for name, value in parameters.items():
             if name in self._media:
                 stored = await store.get_file(value["file"])
@@ -115,13 +105,8 @@ class Workflow:
                     raise Problem("unknown-file", f"The upload of the parameter {name!r} is gone.", parameter=name)
                 reference = reference_of(stored.sha256, stored.filename)
                 files[reference] = outputs.path(stored.sha256)
-                named[name] = reference
-            elif name not in defaults or value != defaults[name]:
-                named[name] = value
-        try:
-            graph = self._binder.bind(self.graph, named).graph
-        except InvalidParameters as error:
-            raise _invalid(error) from error
+                values[name] = reference
+        graph = self._binder.fill(self.graph, values)
         for node, name, own, reference in self._places:
             if graph[node]["inputs"][name] == own:
                 graph[node]["inputs"][name] = reference

@@ -11,6 +11,7 @@ import pytest
 
 from comfy_capsule.packager.errors import BadInput
 from comfy_capsule.packager.gateway.blobs import LocalOutputs
+from comfy_capsule.packager.gateway.board import Board
 from comfy_capsule.packager.gateway.models import Item, NewExecution
 from comfy_capsule.packager.gateway.problems import Problem
 from comfy_capsule.packager.gateway.store import SqlStore
@@ -149,3 +150,31 @@ async def test_equal_bytes_are_kept_once_and_half_written_ones_not_at_all(tmp_pa
     with pytest.raises(Problem):
         await outputs.put_stream(chunks(), limit=1_000_000)
     assert list((tmp_path / "blobs" / "incoming").iterdir()) == []
+
+
+async def test_a_file_made_ahead_holds_the_next_result_and_no_other(tmp_path: Path) -> None:
+    outputs = LocalOutputs(tmp_path / "blobs")
+    outputs.expect()
+    outputs.expect()
+    incoming = tmp_path / "blobs" / "incoming"
+    assert len(list(incoming.iterdir())) == 1
+    first, second = await outputs.put_bytes(b"first, and long"), await outputs.put_bytes(b"second")
+    assert outputs.path(first[0]).read_bytes() == b"first, and long"
+    assert outputs.path(second[0]).read_bytes() == b"second"
+    assert list(incoming.iterdir()) == []
+    incoming.rmdir()
+    outputs.expect()  # cannot be done, and nobody is told before there is something to write
+
+
+async def test_the_events_of_the_latest_ended_executions_stay_readable(store: SqlStore) -> None:
+    board = Board()
+    (running, _), (ended, _) = await store.add(NEW, bound=10), await store.add(NEW, bound=10)
+    board.tell(running.id, "progress", {"value": 1})
+    for number in range(300):
+        last = ended.model_copy(update={"id": str(number), "state": "succeeded"})
+        board.end(last)
+        board.end(last)  # a cancel may say so once more
+    assert board.progress(running.id) == {"value": 1}
+    assert [event.name async for event in board.events("299", 0, 1) if event] == ["end", "end"]
+    assert await board.ended("44", 0) == last.model_copy(update={"id": "44"})
+    assert await board.ended("43", 0) is None

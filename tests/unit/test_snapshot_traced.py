@@ -139,17 +139,18 @@ def test_what_no_capsule_gives_back_blocks(install: Install, home: Path, tmp_pat
 
 
 def test_secrets_odd_names_and_large_files(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("comfy_capsule.packager.snapshot.traced.files._CARRIED", 10)
-    names = ["huggingface/token", "odd:name", "large", "small"]
+    monkeypatch.setattr("comfy_capsule.packager.snapshot.traced.files._CARRIED", 60)
+    names = ["huggingface/token", "odd:name", "large", "small", "settings.json"]
     for name in names:
         (home / name).parent.mkdir(exist_ok=True)
-        (home / name).write_bytes(name.encode() * (4 if name == "large" else 1))
+        (home / name).write_bytes(name.encode() * (20 if name == "large" else 1))
+    (home / "settings.json").write_text("hf_" + "a1B2" * 9)
     items = [OpenedFile("cache", name, home / name, "the cache") for name in [*names, "gone"]]
     found = read_used_files(Opened((), (), tuple(items), ()), Trace(), home, silent, Cache(tmp_path / "cache"))
     assert [(item.name, item.carried) for item in found.files] == [("large", ""), ("small", "files/cache/small")]
     assert found.carried == {"files/cache/small": b"small"}
     said = {item.code: item for item in found.findings}
-    assert "huggingface/token" in said["secret-file-left-out"].message
+    assert "huggingface/token, settings.json" in said["secret-file-left-out"].message
     assert "odd:name, gone" in said["used-file-not-recorded"].message
     assert ": large." in said["used-file-without-source"].message
 

@@ -14,7 +14,7 @@ from ...digest_cache import sha256_files
 from ...errors import BadInput
 from ...hashing import Hashed, printable
 from ...progress import Report
-from ...secrets import is_secret_file
+from ...secrets import has_token, is_secret_file
 from ..models.origins import candidates_of, origins
 from ..models.side_files import SideFiles
 from ..trees.findings import secrets_left_out, some
@@ -47,7 +47,13 @@ def read_used_files(opened: Opened, trace: Trace, home: Path, report: Report, ca
         items = list(group)
         secret = [item for item in items if _is_secret(item)]
         odd = [item for item in items if item not in secret and (not _is_safe(item) or hashed[item.path].error)]
-        recorded = [_record(item, hashed[item.path], side_files, carried) for item in items if item not in secret + odd]
+        recorded: list[UsedFile] = []
+        for item in items:
+            if item not in secret + odd:
+                if (record := _record(item, hashed[item.path], side_files, carried)) is None:
+                    secret.append(item)
+                else:
+                    recorded.append(record)
         files += recorded
         findings += _findings(subject, recorded, _shown(secret), _shown(odd))
     findings += [_outside(path, home) for path in opened.outside]
@@ -55,12 +61,15 @@ def read_used_files(opened: Opened, trace: Trace, home: Path, report: Report, ca
     return UsedFiles(tuple(sorted(files, key=lambda item: (item.place, item.name))), tuple(findings), carried)
 
 
-def _record(item: OpenedFile, hashed: Hashed, side_files: SideFiles, carried: dict[str, bytes]) -> UsedFile:
+def _record(item: OpenedFile, hashed: Hashed, side_files: SideFiles, carried: dict[str, bytes]) -> UsedFile | None:
+    """The file, its bytes put into `carried` where they have to be; None when those hold a token or key."""
     sources, _ = origins(hashed.sha256, candidates_of("", "", item.path, (), side_files))
     size, sha256, entry = hashed.state.size, hashed.sha256, ""
     in_all = sum(map(len, carried.values()))
     if not any(source.proved for source in sources) and size <= min(_CARRIED, _CARRIED_IN_ALL - in_all):
         data = item.path.read_bytes()
+        if has_token(data):
+            return None
         entry = f"files/{item.place}/{item.name}"
         size, sha256, carried[entry] = len(data), sha256_bytes(data), data
     return UsedFile(place=item.place, name=item.name, size=size, sha256=sha256, sources=sources, carried=entry)
