@@ -217,7 +217,7 @@ def _set(graph: dict[str, dict[str, Any]], each: Input, value: Any) -> None:
         elif isinstance(value, list):
             inputs[target.input] = {"__value__": copy.deepcopy(value)}
         else:
-            inputs[target.input] = copy.deepcopy(value)
+            inputs[target.input] = copy.deepcopy(value) if isinstance(value, dict) else value
 
 
 def _along(each: Input, target: Target, choice: Any) -> int:

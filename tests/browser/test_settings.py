@@ -96,10 +96,13 @@ def test_a_value_that_callers_may_not_send_is_told_on_the_mark(marked: Editor) -
     dialog.get_by_label("Maximum").fill("32")
     dialog.get_by_role("button", name="Save").click()
     expect(marked.panel.get_by_role("alert").first).to_contain_text("The value in the editor")
+    assert marked.badges()[str(IMAGE)] == "API: 3 in ⚠"
+    shoot(marked, "settings-problem")
     dialog = settings(marked, 0)
     dialog.get_by_label("Default").fill("24")
     dialog.get_by_role("button", name="Save").click()
     expect(marked.panel.get_by_role("alert").first).to_have_text("")
+    assert marked.badges()[str(IMAGE)] == "API: 3 in"
 
 
 def test_choices_are_taken_away(editor: Editor, comfy: RunningComfy) -> None:
