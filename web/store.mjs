@@ -34,11 +34,16 @@ export function createStore(app) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    /** Read the marks of the graph again: after load, undo, paste, or our own change. */
+    /**
+     * Read the marks of the graph again: after load, undo, paste, deletion, or our own change.
+     * @returns {import("./marks.mjs").Entry[]} those whose names are no longer there
+     */
     refresh() {
+      const before = store.entries;
       store.entries = collect(root());
       store.revision += 1;
       announce();
+      return before.filter(({ kind, mark }) => !store.entries.some((entry) => entry.kind === kind && entry.mark.name === mark.name));
     },
     setExport(next) {
       store.exporting = next;

@@ -14,6 +14,8 @@ const ENGLISH = {
   "badge.inputs": "API: {count} in",
   "badge.output": "API: out",
   "badge.both": "API: {count} in, out",
+  "lost.title": "No longer in the API: {names}",
+  "lost.detail": "It was deleted with its node. Undo brings both back.",
   "list.inputs": "Inputs",
   "list.outputs": "Outputs",
   "list.noInputs": "Right-click a widget and choose “API input”.",

@@ -175,3 +175,20 @@ def test_app_mode_is_taken_over_and_written_back(editor: Editor) -> None:
     widgets = editor.page.locator("[data-testid=app-mode-widget-item]")
     expect(widgets.first).to_be_visible()
     expect(widgets).to_have_count(1)
+
+
+def test_what_is_deleted_with_its_node_is_said(marked: Editor) -> None:
+    marked.page.mouse.click(*marked.position(SAVE))
+    marked.press("Delete")
+    expect(marked.page.get_by_text("No longer in the API: picture")).to_be_visible()
+    shoot(marked, "deleted")
+    marked.undo_until(["width", "height", "count", "picture"])
+
+
+def test_what_only_moves_is_not_said_to_be_deleted(marked: Editor) -> None:
+    marked.page.mouse.click(*marked.position(IMAGE))
+    marked.page.evaluate("() => app.extensionManager.command.execute('Comfy.Graph.ConvertToSubgraph')")
+    marked.page.wait_for_timeout(800)
+    marked.press("Control+z")
+    marked.load(unmarked(PLAIN.ui))
+    expect(marked.page.get_by_text("No longer in the API")).to_have_count(0)
