@@ -15,29 +15,37 @@ const MANY = 12; // choices above which they can be searched
  * @param {import("./marks.mjs").Entry} entry
  */
 export function editEntry(store, entry) {
-  const { mark, kind, own } = entry;
+  const { node, widget, mark, kind, own } = entry;
+  const limits = kind === "input" && !own && findWidget(node, widget) ? limitsOf(node, widget) : { kind: "other" };
   const name = textField("edit.name", mark.name, { maxlength: 64 });
-  const title = textField("edit.title", mark.title, { placeholder: mark.name });
-  const description = longField("edit.description", mark.description);
-  const group = textField("edit.group", entry.group, { list: "cc-groups" });
-  const groups = [...new Set(store.entries.map((each) => each.group).filter(Boolean))];
-  const parts = kind === "input" && !own ? createSettings(entry) : { elements: [], read: () => ({}) };
-  open(own || kind === "output" ? t(kind === "input" ? "edit.input" : "edit.output") : t("edit.widget", { widget: findWidget(entry.node, entry.widget)?.label || entry.widget }), [
-    name,
-    ...(own ? [h("p.cc-note.cc-flush", {}, t("edit.own"))] : [title, description]),
-    ...(kind === "input" ? [group, h("datalist", { id: "cc-groups" }, ...groups.map((each) => h("option", { value: each })))] : []),
-    ...parts.elements,
-  ], () => {
+  const group = kind === "input" ? groupField(store, entry.group) : null;
+  const fields = own ? {} : {
+    title: textField("edit.title", mark.title, { placeholder: mark.name }),
+    description: longField("edit.description", mark.description),
+  };
+  const settings = kind === "input" && !own ? settingFields(limits, mark, findWidget(node, widget)?.value) : {};
+
+  function save() {
     const wanted = name.read().trim();
     const wrong = wanted === mark.name ? "" : reasonAgainst(wanted, entry, store.entries);
     if (wrong) return wrong;
-    const said = own ? {} : { ...parts.read(), title: title.read().trim(), description: description.read().trim() };
-    const next = Object.fromEntries(Object.entries({ ...mark, ...said, name: wanted }).filter(([, value]) => isSaid(value)));
-    const fault = own || kind === "output" || !findWidget(entry.node, entry.widget) ? "" : faultOf(next, limitsOf(entry.node, entry.widget));
+    const said = Object.entries({ ...fields, ...settings }).map(([key, field]) => [key, field.read()]);
+    const next = Object.fromEntries(Object.entries({ ...mark, ...Object.fromEntries(said), name: wanted }).filter(isSaid));
+    const fault = faultOf(next, limits);
     if (fault) return t(`fault.${fault}`);
-    store.edit(entry, next, kind === "input" ? group.read().trim() : "");
+    store.edit(entry, next, group?.read().trim() ?? "");
     return "";
-  });
+  }
+
+  const note = own && h("p.cc-note.cc-flush", {}, t("edit.own"));
+  open(headingOf(entry), [name, note, ...Object.values(fields), group, ...arranged(settings)], save);
+}
+
+const isSaid = ([, value]) => value !== undefined && value !== null && value !== "";
+
+function headingOf({ kind, node, widget, own }) {
+  if (kind === "output") return t("edit.output");
+  return own ? t("edit.input") : t("edit.widget", { widget: findWidget(node, widget)?.label || widget });
 }
 
 /** Edit what the whole API is called. */
@@ -51,40 +59,42 @@ export function editAbout(store, graph) {
   });
 }
 
-const isSaid = (value) => value !== undefined && value !== null && value !== "";
-
-/** The fields for what may be sent, by the kind of the widget. */
-function createSettings({ node, widget, mark }) {
-  const limits = limitsOf(node, widget);
-  const current = findWidget(node, widget)?.value;
-  const fields = { required: checkField("edit.required", mark.required) };
-  if (limits.kind === "integer" || limits.kind === "number") {
-    fields.default = numberField("edit.default", mark.default, current);
-    fields.minimum = numberField("edit.minimum", mark.minimum, limits.minimum);
-    fields.maximum = numberField("edit.maximum", mark.maximum, limits.maximum);
-    fields.step = numberField("edit.step", mark.step);
-  } else if (limits.kind === "choice") {
-    fields.default = selectField("edit.default", mark.default, limits.choices, current);
-    fields.choices = choicesField(mark.choices, limits.choices);
-  } else if (limits.kind === "boolean") {
-    fields.default = selectField("edit.default", mark.default, [true, false], current);
-  } else if (limits.kind === "text") {
-    fields.default = longField("edit.default", mark.default, String(current ?? ""));
-    fields.maxLength = numberField("edit.maxLength", mark.maxLength);
-    fields.choices = linesField("edit.choices", mark.choices);
+/** The fields for what may be sent, by the kind of the widget, each under its key in the mark. */
+function settingFields(limits, mark, current) {
+  const required = checkField("edit.required", mark.required);
+  switch (limits.kind) {
+    case "integer":
+    case "number":
+      return {
+        default: numberField("edit.default", mark.default, current),
+        minimum: numberField("edit.minimum", mark.minimum, limits.minimum),
+        maximum: numberField("edit.maximum", mark.maximum, limits.maximum),
+        step: numberField("edit.step", mark.step),
+        required,
+      };
+    case "choice": {
+      const choices = choicesField(mark.choices, limits.choices);
+      if (Array.isArray(current)) return { choices, required }; // several at once: the default stays the editor's
+      return { default: selectField("edit.default", mark.default, limits.choices, current), choices, required };
+    }
+    case "boolean":
+      return { default: selectField("edit.default", mark.default, [true, false], current), required };
+    case "text":
+      return {
+        default: longField("edit.default", mark.default, String(current ?? "")),
+        maxLength: numberField("edit.maxLength", mark.maxLength),
+        choices: linesField("edit.choices", mark.choices),
+        required,
+      };
+    default:
+      return { required };
   }
-  const { required, ...others } = fields;
-  const numbers = ["minimum", "maximum", "step"].filter((key) => key in others);
-  const rest = Object.keys(others).filter((key) => !numbers.includes(key) && key !== "default");
-  return {
-    elements: [
-      others.default,
-      ...(numbers.length ? [h("div.cc-columns", {}, ...numbers.map((key) => others[key]))] : []),
-      ...rest.map((key) => others[key]),
-      required,
-    ].filter(Boolean),
-    read: () => Object.fromEntries(Object.entries(fields).map(([key, field]) => [key, field.read()])),
-  };
+}
+
+/** The bounds stand side by side. */
+function arranged({ minimum, maximum, step, ...others }) {
+  const { default: first, ...rest } = others;
+  return [first, minimum && h("div.cc-columns", {}, minimum, maximum, step), ...Object.values(rest)];
 }
 
 /** @param {() => string} save writes, or says what is wrong */
@@ -119,6 +129,13 @@ function labelled(word, control, read) {
 function textField(word, value, attributes = {}) {
   const control = h("input.cc-field", { value: value ?? "", spellcheck: "false", ...attributes });
   return labelled(word, control, () => control.value);
+}
+
+function groupField(store, value) {
+  const known = new Set(store.entries.map((entry) => entry.group).filter(Boolean));
+  const field = textField("edit.group", value, { list: "cc-groups" });
+  field.append(h("datalist", { id: "cc-groups" }, ...[...known].map((group) => h("option", { value: group }))));
+  return field;
 }
 
 function longField(word, value, placeholder = "") {

@@ -1,6 +1,5 @@
 /** The items of a node's context menu: mark the widget under the pointer, any widget by list, or the node as output. */
 import { isApiNode } from "./apinodes.mjs";
-import { editEntry } from "./dialog.mjs";
 import { marksOf } from "./marks.mjs";
 import { t } from "./strings.mjs";
 import { findWidget, isLinked, isOutputNode, markableWidgets } from "./widgets.mjs";
@@ -67,7 +66,10 @@ function widgetItem(store, node, widget, marks) {
 function editItem(store, node, widget) {
   return {
     content: t("menu.editInput", { widget: labelOf(widget) }),
-    callback: () => editEntry(store, store.entries.find((entry) => entry.node === node && entry.widget === widget.name)),
+    async callback() {
+      const { editEntry } = await import("./dialog.mjs"); // nothing of it is fetched before it is opened
+      editEntry(store, store.entries.find((entry) => entry.node === node && entry.widget === widget.name));
+    },
   };
 }
 
