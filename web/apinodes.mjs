@@ -10,8 +10,18 @@ export const API_NODES = {
   CapsuleChoice: "value",
   CapsuleSeed: "value",
   CapsuleImage: "image",
+  CapsuleAudio: "audio",
+  CapsuleVideo: "video",
+  CapsuleFile: "file",
+  CapsuleJSON: "value",
   CapsuleOutputImage: "",
+  CapsuleOutputAnimation: "",
+  CapsuleOutputVideo: "",
+  CapsuleOutputAudio: "",
+  CapsuleOutput3D: "",
   CapsuleOutputText: "",
+  CapsuleOutputJSON: "",
+  CapsuleOutputFile: "",
 };
 
 const classOf = (node) => String(node?.comfyClass ?? node?.type ?? "");
