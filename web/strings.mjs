@@ -55,7 +55,7 @@ const ENGLISH = {
   "findings.title": "Findings ({count})",
   "failed.title": "The export stopped",
   "failed.again": "Try again",
-  "upload.choose": "Choose a file to upload",
+  "upload.choose": "choose file to upload",
   "upload.failed": "ComfyUI did not take the file {file}. {status}",
   "install.title": "One step is left",
   "install.text": "Marks work already. To export, stop ComfyUI, run this line once, and start it again:",
