@@ -4,7 +4,7 @@
  *
  * @typedef {{name: string, title?: string}} Mark
  * @typedef {{v: 1, inputs: Object<string, Mark>, output?: Mark}} NodeMarks  inputs by widget name
- * @typedef {"duplicate"|"missing"|"linked"|"inactive"|"name"|""} Problem
+ * @typedef {"duplicate"|"missing"|"linked"|"inactive"|"name"|"json"|""} Problem
  * @typedef {{kind: "input"|"output", node: any, widget: string, mark: Mark, problem: Problem, own?: boolean}} Entry
  *   `own`: of an API node, which is a mark by being there and holds its name in a widget of its own
  */

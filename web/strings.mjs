@@ -28,6 +28,7 @@ const ENGLISH = {
   "problem.duplicate": "Another one has this name too: rename one of them.",
   "problem.missing": "The node no longer has this widget: remove the mark.",
   "problem.linked": "A link feeds this widget, so a caller could not set it.",
+  "problem.json": "This is not JSON: names and texts stand in double quotes.",
   "problem.inactive": "The node is muted or bypassed, so it is not in the API.",
   "export.name": "Name",
   "export.cancel": "Cancel",

@@ -132,3 +132,13 @@ def test_sounds_have_a_player_and_any_file_can_be_uploaded(editor: Editor, tmp_p
     assert "upload" not in given
     (given,) = (entry["inputs"] for entry in sent.values() if entry["class_type"] == "CapsuleAudio")
     assert "audioUI" not in given
+
+
+def test_a_value_that_is_no_json_is_shown_in_the_panel(editor: Editor) -> None:
+    graph = json.loads(EXAMPLE.with_name("animate-a-photo.json").read_text())
+    (node,) = (node for node in graph["nodes"] if node["type"] == "CapsuleJSON")
+    node["widgets_values"][1] = node["widgets_values_named"]["value"] = "{'order': 17}"
+    editor.load(graph)
+    editor.open_panel()
+    told = [text for text in editor.panel.locator(".cc-problem").all_inner_texts() if text.strip()]
+    assert told == ["This is not JSON: names and texts stand in double quotes."]
