@@ -109,7 +109,7 @@ def _contract(contract: Contract, vault: Vault) -> Contract:
     def fields(model: Any, *names: str) -> Any:
         return model.model_copy(update={name: vault.hide_all(getattr(model, name), where) for name in names})
 
-    inputs = tuple(fields(each, "title", "description", "default") for each in contract.inputs)
+    inputs = tuple(fields(each, "title", "description", "group", "default") for each in contract.inputs)
     outputs = tuple(fields(each, "title", "description") for each in contract.outputs)
     texts = fields(contract, "title", "description")
     changed: Contract = texts.model_copy(update={"inputs": inputs, "outputs": outputs})

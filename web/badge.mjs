@@ -1,10 +1,10 @@
 /**
  * What shows that a node is marked, on the classic canvas and in Vue nodes: a badge that counts, and an outline
- * around each marked widget. Nothing is added to the nodes' own elements, so nothing is lost when they are drawn again.
+ * around each marked widget, of another colour where the mark has a problem. Nothing is added to the nodes' own elements, so nothing is lost when they are drawn again.
  */
 import { marksOf } from "./marks.mjs";
 import { t } from "./strings.mjs";
-import { accent } from "./theme.mjs";
+import { accent, alarm } from "./theme.mjs";
 import { slotOf } from "./widgets.mjs";
 
 const GAP = 4; // LiteGraph's space below a widget, which computedHeight counts in
@@ -16,21 +16,28 @@ const GAP = 4; // LiteGraph's space below a widget, which computedHeight counts 
 export function createBadges(app, store) {
   const drawn = new WeakSet();
   const sheet = document.createElement("style");
+  /** The widgets of each node whose marks have a problem; "" stands for its output. */
+  let wrong = new Map();
 
   function badge(node) {
     void app.canvas?.state?.capsuleRevision; // see store.mjs: what the Vue renderer watches
-    return new globalThis.LGraphBadge({ text: badgeText(currentNode(app, node)), fgColor: "#fff", bgColor: accent() });
+    const current = currentNode(app, node);
+    const text = badgeText(current);
+    const bad = text && wrong.has(current);
+    return new globalThis.LGraphBadge({ text: bad ? `${text} ⚠` : text, fgColor: "#fff", bgColor: bad ? alarm() : accent() });
   }
 
   function outlineMarked() {
-    const rules = [];
+    const rules = { good: [], bad: [] };
     const shown = app.canvas?.graph;
-    for (const { kind, node, widget, own } of store.entries) {
+    wrong = new Map();
+    for (const { kind, node, widget, own, problem } of store.entries) {
       if (own) continue; // an API node shows by itself what it is
+      if (problem) wrong.set(node, (wrong.get(node) ?? new Set()).add(widget));
       if (kind === "input") outlineOnCanvas(node);
-      if (kind === "input" && node.graph === shown) rules.push(...selectors(node, widget));
+      if (kind === "input" && node.graph === shown) rules[problem ? "bad" : "good"].push(...selectors(node, widget));
     }
-    sheet.textContent = rules.length ? outlineRule(rules) : "";
+    sheet.textContent = outlineRule(rules.good, accent()) + outlineRule(rules.bad, alarm());
   }
 
   function outlineOnCanvas(node) {
@@ -39,7 +46,7 @@ export function createBadges(app, store) {
     const before = node.onDrawForeground;
     node.onDrawForeground = function (context, ...rest) {
       before?.call(this, context, ...rest);
-      if (!this.flags?.collapsed) drawOutlines(this, context);
+      if (!this.flags?.collapsed) drawOutlines(this, context, wrong.get(this));
     };
   }
 
@@ -83,18 +90,19 @@ function selectors(node, widget) {
 }
 
 /** A ring drawn after the row's own controls, which would cover a plain outline; it takes no clicks and no room. */
-const outlineRule = (rows) => `:is(${rows.join(",\n")}) { position: relative;
-  &::after { content: ""; position: absolute; inset: -1px 0 -1px 3px; z-index: 11; border: 1.5px solid ${accent()};
+const outlineRule = (rows, color) => rows.length === 0 ? "" : `:is(${rows.join(",\n")}) { position: relative;
+  &::after { content: ""; position: absolute; inset: -1px 0 -1px 3px; z-index: 11; border: 1.5px solid ${color};
     border-radius: 8px; pointer-events: none; } }`;
 
-function drawOutlines(node, context) {
+function drawOutlines(node, context, wrong) {
   const { inputs } = marksOf(node);
+  const [good, bad] = [accent(), alarm()];
   context.save();
-  context.strokeStyle = accent();
   context.lineWidth = 1.5;
   for (const widget of node.widgets ?? []) {
     if (!(widget.name in inputs) || widget.hidden || widget.y === undefined) continue;
     const height = widget.computedHeight ? widget.computedHeight - GAP : globalThis.LiteGraph.NODE_WIDGET_HEIGHT;
+    context.strokeStyle = wrong?.has(widget.name) ? bad : good;
     context.beginPath();
     context.roundRect(12, widget.y - 2, node.size[0] - 24, height + 4, 12);
     context.stroke();

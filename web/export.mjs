@@ -128,7 +128,7 @@ function save(blob, name) {
 
 /** Where the panel is not on screen, a toast says how it ended. */
 function tellEnd(app, { state, error, result }) {
-  if (document.querySelector(".comfy-capsule")?.isConnected) return;
+  if (document.querySelector("section.comfy-capsule")?.isConnected) return;
   const toast = app.extensionManager?.toast;
   if (state === "succeeded") toast?.add({ severity: "success", summary: t("done.title"), detail: result.file, life: 5000 });
   if (state === "failed") toast?.add({ severity: "error", summary: error.message, detail: error.cure, life: 15000 });

@@ -34,7 +34,7 @@ export function createExtension(app, api) {
       registerTab(app, store, exporter);
       menu.listen();
       badges.listen();
-      api.addEventListener("graphChanged", () => store.refresh());
+      api.addEventListener("graphChanged", () => tellLost(app, store.refresh()));
       api.addEventListener("capsule.progress", (event) => exporter.heard(event.detail));
       api.addEventListener("reconnected", () => exporter.poll());
     },
@@ -56,6 +56,13 @@ export function createExtension(app, api) {
 function openTab(app) {
   const tabs = app.extensionManager?.sidebarTab;
   if (tabs && tabs.activeSidebarTabId !== TAB) app.extensionManager.command?.execute(`Workspace.ToggleSidebarTab.${TAB}`);
+}
+
+/** Loads and undos are read before this event; what is lost by then was deleted with its node. */
+function tellLost(app, entries) {
+  if (!entries.length) return;
+  const names = entries.map((entry) => entry.mark.name).join(", ");
+  app.extensionManager?.toast?.add({ severity: "warn", summary: t("lost.title", { names }), detail: t("lost.detail"), life: 8000 });
 }
 
 function registerTab(app, store, exporter) {

@@ -2,14 +2,17 @@
  * Marks: the user's statement, kept in `node.properties.capsule`, that a widget is an API input or a node an API
  * output. Pure: it reads and writes node objects only, and is tested without a page.
  *
- * @typedef {{name: string, title?: string}} Mark
+ * @typedef {{name: string, title?: string, description?: string, required?: boolean, default?: any, minimum?: number,
+ *   maximum?: number, step?: number, choices?: any[], maxLength?: number}} Mark  bounds only narrow the node's own
  * @typedef {{v: 1, inputs: Object<string, Mark>, output?: Mark}} NodeMarks  inputs by widget name
- * @typedef {"duplicate"|"missing"|"linked"|"inactive"|"name"|"json"|""} Problem
- * @typedef {{kind: "input"|"output", node: any, widget: string, mark: Mark, problem: Problem, own?: boolean}} Entry
- *   `own`: of an API node, which is a mark by being there and holds its name in a widget of its own
+ * @typedef {"duplicate"|"missing"|"linked"|"inactive"|"name"|"json"|"bounds"|"default"|""} Problem
+ * @typedef {{kind: "input"|"output", node: any, widget: string, mark: Mark, problem: Problem, group: string, own?: boolean}} Entry
+ *   `group` as layout.mjs has it; `own`: of an API node, which is a mark by being there and holds its name in a widget of its own
  */
 
 import { isApiNode, nameApiNode, ownEntry } from "./apinodes.mjs";
+import { arrange } from "./layout.mjs";
+import { faultIn } from "./settings.mjs";
 import { findWidget, isLinked, NAME, nodeProblem } from "./widgets.mjs";
 
 export const KEY = "capsule";
@@ -77,7 +80,7 @@ export function* everyNode(graph, seen = new Set()) {
   }
 }
 
-/** @returns {Entry[]} all marks of the graph, inputs before outputs, in the order of the nodes */
+/** @returns {Entry[]} all marks of the graph, inputs before outputs, in the order that the user gave them */
 export function collect(graph) {
   const entries = [];
   for (const node of everyNode(graph)) {
@@ -85,12 +88,12 @@ export function collect(graph) {
     if (!isMarked(node)) continue;
     const marks = marksOf(node);
     for (const [widget, mark] of Object.entries(marks.inputs)) {
-      entries.push({ kind: "input", node, widget, mark, problem: inputProblem(node, widget) });
+      entries.push({ kind: "input", node, widget, mark, problem: inputProblem(node, widget, mark) });
     }
     if (marks.output) entries.push({ kind: "output", node, widget: "", mark: marks.output, problem: nodeProblem(node) });
   }
-  entries.sort((a, b) => Number(a.kind === "output") - Number(b.kind === "output"));
-  return flagDuplicates(entries);
+  const ordered = ["input", "output"].flatMap((kind) => arrange(graph, kind, entries.filter((entry) => entry.kind === kind)));
+  return flagDuplicates(ordered);
 }
 
 function flagDuplicates(entries) {
@@ -103,10 +106,11 @@ function flagDuplicates(entries) {
   return entries;
 }
 
-function inputProblem(node, widgetName) {
-  const widget = findWidget(node, widgetName);
-  if (!widget) return "missing";
-  return isLinked(node, widgetName) ? "linked" : nodeProblem(node);
+function inputProblem(node, widgetName, mark) {
+  if (!findWidget(node, widgetName)) return "missing";
+  if (isLinked(node, widgetName)) return "linked";
+  const fault = faultIn(node, widgetName, mark);
+  return nodeProblem(node) || (fault && (fault === "default" ? fault : "bounds"));
 }
 
 /** @returns {string} a name by the rule of NAME, or "" when the text has no letter to begin with */

@@ -1,5 +1,6 @@
 /** The items of a node's context menu: mark the widget under the pointer, any widget by list, or the node as output. */
 import { isApiNode } from "./apinodes.mjs";
+import { editEntry } from "./dialog.mjs";
 import { marksOf } from "./marks.mjs";
 import { t } from "./strings.mjs";
 import { findWidget, isLinked, isOutputNode, markableWidgets } from "./widgets.mjs";
@@ -35,6 +36,7 @@ export function createMenu(app, store) {
       const items = [];
       const under = widgets.find((widget) => widget.name === widgetUnderPointer(node));
       if (under) items.push(widgetItem(store, node, under, marks));
+      if (under && under.name in marks.inputs) items.push(editItem(store, node, under));
       if (widgets.length) items.push(listItem(store, node, widgets, marks));
       if (isOutputNode(node)) items.push(outputItem(store, node, marks));
       return items.length ? [null, ...items] : [];
@@ -59,6 +61,13 @@ function widgetItem(store, node, widget, marks) {
     content: t(marked ? "menu.removeInput" : "menu.addInput", { widget: labelOf(widget) }),
     disabled: !marked && isLinked(node, widget.name),
     callback: () => store.toggleInput(node, widget.name, !marked),
+  };
+}
+
+function editItem(store, node, widget) {
+  return {
+    content: t("menu.editInput", { widget: labelOf(widget) }),
+    callback: () => editEntry(store, store.entries.find((entry) => entry.node === node && entry.widget === widget.name)),
   };
 }
 

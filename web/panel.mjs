@@ -1,5 +1,6 @@
 /** The sidebar panel: the marks above, the export below. */
-import { h } from "./dom.mjs";
+import { editAbout } from "./dialog.mjs";
+import { h, iconButton } from "./dom.mjs";
 import { createExportBox } from "./exportbox.mjs";
 import { createMarkList } from "./marklist.mjs";
 import { ensureStyle } from "./style.mjs";
@@ -16,7 +17,8 @@ export function openPanel(element, app, store, exporter) {
   ensureStyle();
   const list = createMarkList(app, store);
   const box = createExportBox(store, exporter);
-  const root = h("section.comfy-capsule", { "aria-label": t("tab.title") }, h("h2", {}, t("tab.title")), list.element, box.element);
+  const about = iconButton("pi pi-pencil", t("edit.about"), () => editAbout(store, app.rootGraph ?? app.graph));
+  const root = h("section.comfy-capsule", { "aria-label": t("tab.title") }, h("h2", {}, t("tab.title"), about), list.element, box.element);
   element.replaceChildren(root);
   root.addEventListener("pointerenter", () => box.draw()); // the workflow may have been renamed or saved as another
 

@@ -1,6 +1,9 @@
 /** The one store: the marks of the open graph and the state of the export. Everything that changes a mark is here. */
 import { isApiNode } from "./apinodes.mjs";
+import { readSelection, writeSelection } from "./appmode.mjs";
+import { isPlaced, layoutOf, writeLayout, writeOrder } from "./layout.mjs";
 import { collect, isMarked, markInput, markOutput, proposeInputName, proposeOutputName, renameCopies, writeMark } from "./marks.mjs";
+import { findWidget } from "./widgets.mjs";
 
 /**
  * @typedef {object} ExportState
@@ -15,6 +18,7 @@ import { collect, isMarked, markInput, markOutput, proposeInputName, proposeOutp
  */
 export function createStore(app) {
   const listeners = new Set();
+  const root = () => app.rootGraph ?? app.graph;
   const fresh = new Set();
   const store = {
     /** @type {import("./marks.mjs").Entry[]} */
@@ -30,11 +34,16 @@ export function createStore(app) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    /** Read the marks of the graph again: after load, undo, paste, or our own change. */
+    /**
+     * Read the marks of the graph again: after load, undo, paste, deletion, or our own change.
+     * @returns {import("./marks.mjs").Entry[]} those whose names are no longer there
+     */
     refresh() {
-      store.entries = collect(app.rootGraph ?? app.graph);
+      const before = store.entries;
+      store.entries = collect(root());
       store.revision += 1;
       announce();
+      return before.filter(({ kind, mark }) => !store.entries.some((entry) => entry.kind === kind && entry.mark.name === mark.name));
     },
     setExport(next) {
       store.exporting = next;
@@ -44,15 +53,62 @@ export function createStore(app) {
       store.chosenName = name;
     },
     toggleInput(node, widget, marked) {
-      const mark = marked ? { name: proposeInputName(app.rootGraph ?? app.graph, node, widget) } : null;
+      const mark = marked ? { name: proposeInputName(root(), node, widget) } : null;
       change(() => markInput(node, widget, mark));
     },
     toggleOutput(node, marked) {
-      const mark = marked ? { name: proposeOutputName(app.rootGraph ?? app.graph, node) } : null;
+      const mark = marked ? { name: proposeOutputName(root(), node) } : null;
       change(() => markOutput(node, mark));
     },
     rename(entry, name) {
-      change(() => writeMark(entry, { ...entry.mark, name }));
+      store.edit(entry, { ...entry.mark, name }, entry.group);
+    },
+    /** Write what a dialog says of an entry. */
+    edit(entry, mark, group) {
+      change(() => {
+        const placed = Boolean(group) || isPlaced(root(), entry.kind, entry.mark.name);
+        const siblings = store.entries.filter((each) => each.kind === entry.kind);
+        writeMark(entry, mark);
+        if (placed) writeOrder(root(), entry.kind, siblings.map((each) => (each === entry ? { mark, group } : each)));
+      });
+    },
+    /** Put an entry to another place among those of its kind. */
+    move(entry, index) {
+      const siblings = store.entries.filter((each) => each.kind === entry.kind);
+      const others = siblings.filter((each) => each !== entry);
+      const to = Math.max(0, Math.min(index, others.length));
+      if (siblings.indexOf(entry) === to) return;
+      change(() => writeOrder(root(), entry.kind, [...others.slice(0, to), entry, ...others.slice(to)]));
+    },
+    describe(title, description) {
+      change(() => writeLayout(root(), { ...layoutOf(root()), title, description }));
+    },
+    /** Turn ComfyUI's App Mode selection into marks, in its order. */
+    useAppMode() {
+      const { inputs, outputs } = readSelection(root());
+      change(() => {
+        const named = { input: [], output: [] };
+        for (const { node, widget, description } of inputs) {
+          const title = findWidget(node, widget).label;
+          const mark = { name: proposeInputName(root(), node, widget), ...(title && { title }), ...(description && { description }) };
+          markInput(node, widget, mark);
+          named.input.push({ mark });
+        }
+        for (const node of outputs) {
+          const mark = { name: proposeOutputName(root(), node) };
+          markOutput(node, mark);
+          named.output.push({ mark });
+        }
+        for (const [kind, entries] of Object.entries(named)) writeOrder(root(), kind, entries);
+      });
+    },
+    /** Make the marks App Mode's selection; the number of those that it has no place for. */
+    writeAppMode() {
+      let left = 0;
+      change(() => {
+        left = writeSelection(root(), store.entries, globalThis.__COMFYUI_FRONTEND_VERSION__ ?? "1.0");
+      });
+      return left;
     },
     remove(entry) {
       change(() => writeMark(entry, null));
@@ -75,7 +131,7 @@ export function createStore(app) {
   function settleCopies() {
     const copies = new Set([...fresh].filter((node) => node.graph));
     fresh.clear();
-    if (copies.size > 0 && renameCopies(app.rootGraph ?? app.graph, copies)) change(() => {});
+    if (copies.size > 0 && renameCopies(root(), copies)) change(() => {});
     else store.refresh();
   }
 

@@ -10,6 +10,8 @@ const CSS_TEXT = `
   --cc-bad: var(--error-text, #ff4444); display: flex; flex-direction: column; height: 100%; min-height: 0;
   color: var(--fg-color); font-size: 14px; line-height: 1.4; container-type: inline-size; }
 .comfy-capsule * { box-sizing: border-box; }
+section.comfy-capsule h2 { display: flex; justify-content: space-between; align-items: center; }
+.comfy-capsule [hidden] { display: none; }
 .comfy-capsule h2 { margin: 0; padding: 14px 16px 10px; font-size: 16px; font-weight: 600; }
 .comfy-capsule h3 { display: flex; gap: 6px; align-items: baseline; margin: 0; padding: 8px 16px 4px; font-size: 12px;
   font-weight: 500; color: var(--cc-soft); }
@@ -17,6 +19,9 @@ const CSS_TEXT = `
 .comfy-capsule .cc-list { margin: 0; padding: 0 8px; list-style: none; }
 .comfy-capsule .cc-row { display: flex; align-items: center; gap: 2px; padding: 5px 4px 5px 8px; border-radius: 8px; }
 .comfy-capsule .cc-row:hover, .comfy-capsule .cc-row:focus-within { background: var(--cc-fill); }
+.comfy-capsule .cc-handle { width: 18px; margin-left: -6px; cursor: grab; opacity: 0; }
+.comfy-capsule .cc-row:hover .cc-handle, .comfy-capsule .cc-handle:focus-visible { opacity: 1; }
+.comfy-capsule .cc-group { padding: 8px 8px 2px; color: var(--cc-soft); font-size: 12px; font-weight: 600; }
 .comfy-capsule .cc-what { flex: 1; min-width: 0; }
 .comfy-capsule .cc-name { display: block; width: 100%; padding: 1px 5px; margin-left: -6px; border: 1px solid transparent;
   border-radius: 4px; background: transparent; color: inherit; font: inherit; font-weight: 500; text-overflow: ellipsis; }
@@ -69,6 +74,22 @@ const CSS_TEXT = `
 .comfy-capsule .cc-findings .cc-note { grid-column: 2; }
 .comfy-capsule .cc-findings .pi { font-size: 13px; }
 .comfy-capsule summary { cursor: pointer; font-size: 13px; }
+.cc-dialog { width: min(460px, calc(100vw - 32px)); max-height: calc(100vh - 48px); padding: 0; border: 1px solid var(--border-color, #4e4e4e);
+  border-radius: 12px; background: var(--comfy-menu-bg, #353535); font-family: inherit; }
+.cc-dialog::backdrop { background: rgb(0 0 0 / .45); }
+.cc-dialog .cc-fields { display: grid; gap: 12px; padding: 4px 16px 8px; }
+.cc-dialog label, .cc-dialog legend { display: grid; gap: 4px; padding: 0; color: var(--cc-soft); font-size: 12px; }
+.cc-dialog .cc-field { border-color: var(--cc-line); color: var(--fg-color); resize: vertical; }
+.cc-dialog .cc-columns { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 8px; }
+.cc-dialog .cc-check { display: flex; gap: 8px; align-items: center; color: var(--fg-color); font-size: 14px; overflow-wrap: anywhere; }
+.cc-dialog .cc-choices { display: grid; gap: 6px; min-width: 0; margin: 0; padding: 0; border: 0; }
+.cc-dialog .cc-choices legend { display: flex; gap: 8px; align-items: baseline; }
+.cc-dialog .cc-options { display: grid; gap: 4px; max-height: 180px; overflow-y: auto; padding: 8px 10px; border: 1px solid var(--cc-line); border-radius: 8px; }
+.comfy-capsule .cc-extra { padding: 10px 16px 0; }
+.comfy-capsule .cc-extra .cc-note { padding: 4px 0 0; }
+.comfy-capsule .cc-link { padding: 0; border: 0; background: none; color: var(--cc-accent); font: inherit; cursor: pointer; }
+.cc-dialog .cc-problem { margin: 0; padding: 0 16px; min-height: 1.4em; }
+.cc-dialog .cc-buttons { display: flex; gap: 8px; justify-content: flex-end; padding: 8px 16px 16px; }
 @media (prefers-reduced-motion: reduce) { .comfy-capsule .cc-bar > div { transition: none; } }
 `;
 

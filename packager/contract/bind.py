@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ..errors import CapsuleError
 from ..workflow.check import Graph, node_words
 from .json_text import write_text
-from .models import MEDIA_TYPES, Contract, Input
+from .models import MEDIA_TYPES, Contract, Input, Target
 from .schema import Schema, input_schema
 
 #: Draws a seed between two bounds, both included.
@@ -208,6 +208,9 @@ def _set(graph: dict[str, dict[str, Any]], each: Input, value: Any) -> None:
                 f"The contract's input {each.name!r} sets {target.input!r} of "
                 f"{node_words(graph, target.node)}, which the graph does not have.",
             )
+        if target.values is not None:
+            inputs[target.input] = _along(each, target, value)
+            continue
         old = inputs[target.input]
         if each.as_text:
             inputs[target.input] = write_text(value, old)
@@ -218,7 +221,18 @@ def _set(graph: dict[str, dict[str, Any]], each: Input, value: Any) -> None:
         elif isinstance(value, list):
             inputs[target.input] = {"__value__": copy.deepcopy(value)}
         else:
-            inputs[target.input] = copy.deepcopy(value)
+            inputs[target.input] = copy.deepcopy(value) if isinstance(value, dict) else value
+
+
+def _along(each: Input, target: Target, choice: Any) -> int:
+    """What a choice sets where it is not the choice itself."""
+    if not isinstance(choice, str) or target.values is None or choice not in target.values:
+        raise CapsuleError(
+            "contract-without-target",
+            f"The contract does not say what {choice!r} of its input {each.name!r} sets at {target.input!r} of "
+            f"node {target.node}.",
+        )
+    return target.values[choice]
 
 
 def _exact(each: Input, value: Any) -> Any:

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..errors import BadInput
-from ..workflow import InputMark, Marks, definition_of, find_marks, is_link, with_api_nodes
+from ..workflow import InputMark, Marks, arranged, definition_of, find_marks, is_link, read_layout, with_api_nodes
 from ..workflow.check import Graph
 from .models import Contract, Input, Output, Target
 from .narrow import narrowed
-from .options import interchangeable
+from .options import PLACE, interchangeable, own_options, places
 from .outputs import check_name, contract_outputs
 from .widgets import Widget, intersect, widget_of
 
@@ -68,13 +68,23 @@ def build_with_notes(
                 raise BadInput("mark-without-target", sentence, _NO_TARGET_CURE)
             notes.append(sentence)  # the front-end drops what it cannot resolve, too
             continue
-        for target in targets:
+        for target in (*targets, *((each.node, each.input) for each in _places(targets, api))):
             _claim(reached, target, mark, api)
         inputs.append(_input(mark, targets, api, object_info, model_choices or {}))
     outputs = contract_outputs(marks, api, object_info)
     _unique_names("input", inputs)
     _unique_names("output", outputs)
-    contract = Contract(name=name, inputs=tuple(inputs), outputs=outputs)
+    layout = read_layout(ui)
+    groups = {place.name: place.group for place in layout.inputs}
+    contract = Contract(
+        name=name,
+        title=layout.title,
+        description=layout.description,
+        inputs=tuple(
+            each.model_copy(update={"group": groups.get(each.name, "")}) for each in arranged(inputs, layout.inputs)
+        ),
+        outputs=tuple(arranged(outputs, layout.outputs)),
+    )
     return Built(contract, tuple(notes))
 
 
@@ -151,8 +161,14 @@ def _input(
         multiline=widget.multiline,
         multiple=widget.multiple,
         as_text=widget.as_text,
-        targets=tuple(Target(node=node, input=name) for node, name in targets),
+        targets=(*(Target(node=node, input=name) for node, name in targets), *_places(targets, api)),
     )
+
+
+def _places(targets: list[tuple[str, str]], api: Graph) -> list[Target]:
+    """What goes along with `targets`: the place of a choice among its options, where a node asks for it."""
+    found = ((node, places(str(api[node]["class_type"]), name, api[node]["inputs"])) for node, name in targets)
+    return [Target(node=node, input=PLACE, values=values) for node, values in found if values is not None]
 
 
 def _common(
@@ -168,7 +184,7 @@ def _common(
         class_type, inputs = str(api[node]["class_type"]), api[node]["inputs"]
         definition = definition_of(class_type, name, inputs, object_info)
         fixed = interchangeable(definition, name, inputs) if definition is not None else ()
-        allowed = model_choices.get(choice_key(node, name))
+        allowed = own_options(class_type, name, inputs) or model_choices.get(choice_key(node, name))
         try:
             widget = widget_of(definition, class_type, name, inputs[name], allowed, fixed)
         except BadInput as error:

@@ -18,6 +18,9 @@ def contract_json(contract: Contract) -> dict[str, Any]:
     for each in data["inputs"]:
         for key in [key for key, value in each.items() if value is None]:
             del each[key]
+        for target in each["targets"]:
+            if target["values"] is None:
+                del target["values"]
     return {**data, "parameters": parameters_schema(contract)}
 
 

@@ -29,11 +29,13 @@ class Frozen(BaseModel):
 class Target(Frozen):
     """One value of the API graph that a contract input sets: ``graph[node]["inputs"][input]``.
 
-    `node` is an API id: node ids from the root down, joined by ``:`` (``"12:3"``).
+    `node` is an API id: node ids from the root down, joined by ``:`` (``"12:3"``). `values` is what each choice sets
+    there, where it is not the choice itself.
     """
 
     node: str
     input: str
+    values: dict[str, int] | None = None
 
 
 class Input(Frozen):
@@ -43,6 +45,7 @@ class Input(Frozen):
     type: InputType
     title: str = ""
     description: str = ""
+    group: str = ""  # inputs that belong together, for people
     required: bool = False
     default: Any = None  # the graph's own value; media: the name of the capsule's own input file
     minimum: float | int | None = None

@@ -1,7 +1,8 @@
-"""Which options of a dynamic choice may be chosen without the graph changing its shape."""
+"""Options that a definition alone does not tell: those of a dynamic choice, and those that stand in the node itself."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,3 +23,25 @@ def interchangeable(definition: Definition, name: str, inputs: Mapping[str, Any]
     if chosen is None:
         return ()
     return tuple(option.get("key") for option in options if option.get("inputs") == chosen.get("inputs"))
+
+
+#: ComfyUI's Custom Combo (``comfy_extras/nodes_logic.py``, 0.30.0): its options are written into ``option1``,
+#: ``option2`` … in the editor; ``index``, which the front-end keeps, is the place of the chosen one among those that
+#: are not empty.
+_CUSTOM, _OPTION, PLACE = "CustomCombo", re.compile(r"option(\d+)"), "index"
+
+
+def own_options(class_type: str, name: str, inputs: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The options of the choice `name` that the node's other inputs hold; None for every other input."""
+    if class_type != _CUSTOM or name != "choice":
+        return None
+    numbered = sorted((int(found[1]), inputs[key]) for key in inputs if (found := _OPTION.fullmatch(key)))
+    return tuple(dict.fromkeys(option for _, option in numbered if isinstance(option, str) and option))
+
+
+def places(class_type: str, name: str, inputs: Mapping[str, Any]) -> dict[str, int] | None:
+    """What each of the node's `own_options` sets at its input `PLACE`; None where there is no such input."""
+    options = own_options(class_type, name, inputs)
+    if options is None or not isinstance(inputs.get(PLACE), int):
+        return None
+    return {option: place for place, option in enumerate(options)}

@@ -62,6 +62,8 @@ def input_schema(each: Input) -> Schema:
     description = " ".join(note for note in notes if note)
     if description:
         schema["description"] = description
+    if each.group:
+        schema["x-group"] = each.group
     if each.default is not None and each.type != "seed" and each.type not in MEDIA_TYPES:
         schema["default"] = each.default
     return schema

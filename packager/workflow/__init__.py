@@ -3,6 +3,7 @@
 from .api_nodes import API_INPUTS, API_OUTPUTS, with_api_nodes
 from .check import check_api_graph, is_link, missing_classes, node_words
 from .definitions import Definition, definition_of
+from .layout import Layout, arranged, read_layout
 from .marks import InputMark, InputSettings, Marks, OutputMark, OutputSettings, find_marks, unique_name
 from .mentions import Mention, mentions
 from .read import WorkflowFile, is_api_graph, is_ui_graph, read_workflow_file
@@ -17,11 +18,13 @@ __all__ = [
     "FileChoice",
     "InputMark",
     "InputSettings",
+    "Layout",
     "Marks",
     "Mention",
     "OutputMark",
     "OutputSettings",
     "WorkflowFile",
+    "arranged",
     "check_api_graph",
     "definition_of",
     "file_choices",
@@ -36,6 +39,7 @@ __all__ = [
     "missing_classes",
     "node_words",
     "produced_files",
+    "read_layout",
     "read_workflow_file",
     "unique_name",
     "used_classes",

@@ -4,6 +4,7 @@ makes of them: exported once, in real Chromium on a real ComfyUI, then kept in t
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -26,7 +27,8 @@ _READY = "() => window.app?.extensionManager && window.app.canvas?.graph && !win
 _EXPORT = """async (graph) => {
   await app.loadGraphData(graph, true, false, null);
   document.querySelectorAll('[role=dialog] button[aria-label*=lose]').forEach((button) => button.click());
-  return (await app.graphToPrompt()).output; }"""
+  const { workflow, output } = await app.graphToPrompt();
+  return JSON.parse(JSON.stringify({ workflow, output })); }"""  # as a file would hold them: no NaN
 
 
 class Declared(NamedTuple):
@@ -38,9 +40,16 @@ class Declared(NamedTuple):
 
 
 class Templates(NamedTuple):
-    """Every template by name: as it is saved, and as exported; the node definitions of the ComfyUI that did it."""
+    """Every template by name, and the node definitions of the ComfyUI that exported them.
+
+    Attributes:
+        workflows: as they are shipped.
+        saved: as the front-end saves them; it gives some nodes inside subgraphs other ids than they are shipped with.
+        graphs: the API graphs, with the ids of `saved`.
+    """
 
     workflows: dict[str, Json]
+    saved: dict[str, Json]
     graphs: dict[str, Json]
     object_info: Json
 
@@ -52,17 +61,18 @@ def templates() -> Templates:
     """
     folder, versions = _package()
     workflows = _workflows(folder)
-    final = cache_root() / "templates" / "-".join(versions)
+    final = cache_root() / "templates" / "-".join([*versions, hashlib.sha256(_EXPORT.encode()).hexdigest()[:8]])
     final.parent.mkdir(exist_ok=True)
     if not final.is_dir():
         with building(final) as place:
             if place is not None:
                 lay_out(workflows, place / "models")
-                object_info, graphs = _export(workflows, place / "models")
+                object_info, exported = _export(workflows, place / "models")
                 (place / "object_info.json").write_text(json.dumps(object_info))
-                (place / "graphs.json").write_text(json.dumps(graphs))
-    graphs = json.loads((final / "graphs.json").read_text())
-    return Templates(workflows, graphs, json.loads((final / "object_info.json").read_text()))
+                (place / "exported.json").write_text(json.dumps(exported))
+    exported = json.loads((final / "exported.json").read_text())
+    saved, graphs = ({name: each[key] for name, each in exported.items()} for key in ("workflow", "output"))
+    return Templates(workflows, saved, graphs, json.loads((final / "object_info.json").read_text()))
 
 
 def declared_models(workflow: Json) -> Iterator[Declared]:
@@ -115,7 +125,7 @@ def _export(workflows: dict[str, Json], models: Path) -> tuple[Json, dict[str, J
         page.route(re.compile(r"^https?://(?!127\.0\.0\.1)"), lambda route: route.abort())
         page.goto(comfy.base_url)
         page.wait_for_function(_READY, timeout=60_000)
-        graphs = {name: page.evaluate(_EXPORT, workflow) for name, workflow in workflows.items()}
+        exported = {name: page.evaluate(_EXPORT, workflow) for name, workflow in workflows.items()}
         object_info: Json = page.request.get(f"{comfy.base_url}/object_info").json()
         chromium.close()
-    return object_info, graphs
+    return object_info, exported

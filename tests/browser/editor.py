@@ -155,7 +155,7 @@ class Editor:
 
     @property
     def panel(self) -> Locator:
-        return self.page.locator(".comfy-capsule")
+        return self.page.locator("section.comfy-capsule")
 
     def open_panel(self) -> Locator:
         """By its button in the side bar."""

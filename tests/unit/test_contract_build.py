@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from comfy_capsule.packager.contract import Contract, Input, build_contract, build_with_notes, choice_key
+from comfy_capsule.packager.contract import (
+    Contract,
+    Input,
+    bind,
+    build_contract,
+    build_with_notes,
+    choice_key,
+    contract_json,
+    parameters_schema,
+    read_contract_json,
+)
 from comfy_capsule.packager.errors import BadInput
 from graphs import INFO, mark, mark_output, node_of, single, twice
 
@@ -224,3 +235,70 @@ def test_without_the_editors_graph_there_are_outputs_only() -> None:
     contract = build_contract("demo", None, api, INFO)
     assert isinstance(contract, Contract)
     assert len(contract.outputs) == 2
+
+
+def test_the_user_names_orders_and_groups() -> None:
+    marked = {name: {"name": name} for name in ("seed", "steps", "cfg", "tiled")}
+    ui, api = single("Sampler", SAMPLER, marked)
+    places = [{"name": "cfg", "group": "Look"}, {"name": "gone"}, {"name": "steps", "later": 1}]
+    ui["extra"] = {"capsule": {"v": 1, "title": "Cats", "description": "Draws cats.", "inputs": places}}
+    contract = build_contract("demo", ui, api, INFO)
+    assert (contract.title, contract.description) == ("Cats", "Draws cats.")
+    assert [(each.name, each.group) for each in contract.inputs] == [
+        ("cfg", "Look"), ("steps", ""), ("seed", ""), ("tiled", ""),
+    ]  # fmt: skip
+    schema = parameters_schema(contract)
+    assert list(schema["properties"]) == ["cfg", "steps", "seed", "tiled"]
+    assert (schema["title"], schema["properties"]["cfg"]["x-group"]) == ("Cats", "Look")
+    assert "x-group" not in schema["properties"]["steps"]
+
+
+def test_outputs_have_an_order_too() -> None:
+    ui, api = single("Sampler", SAMPLER, {"seed": {"name": "seed"}})
+    for number, name in (("8", "first"), ("9", "second")):
+        api[number] = {"class_type": "SaveImage", "inputs": {}, "_meta": {"title": name}}
+    ui["extra"] = {"capsule": {"v": 1, "outputs": [{"name": "second"}]}}
+    assert [each.name for each in build_contract("demo", ui, api, INFO).outputs] == ["second", "first"]
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ([], "mark-unreadable"),
+        ("x", "mark-unreadable"),
+        ({"v": 1, "inputs": "seed"}, "mark-unreadable"),
+        ({"v": 1, "inputs": [{"group": "Look"}]}, "mark-unreadable"),
+        ({"v": 1, "title": {}}, "mark-unreadable"),
+        ({"v": 2}, "mark-too-new"),
+    ],
+)
+def test_a_layout_that_cannot_be_read_is_not_guessed(said: object, code: str) -> None:
+    ui, api = single("Sampler", SAMPLER, {"seed": {"name": "seed"}})
+    ui["extra"] = {"capsule": said}
+    assert refused(ui, api).code == code
+
+
+def test_a_custom_combo_offers_its_own_options_and_keeps_its_index() -> None:
+    inputs = {
+        "choice": "3s",
+        "index": 1,
+        "option1": "2s",
+        "option2": "3s",
+        "option3": "",
+        "option10": "9s",
+        "option4": "4s",
+    }
+    info = {**INFO, "CustomCombo": {"input": {"required": {"choice": ["COMBO", {"options": []}]}}}}
+    ui, api = single("CustomCombo", inputs, {"choice": {"name": "length"}})
+    contract = build_contract("demo", ui, api, info)
+    (length,) = contract.inputs
+    assert (length.type, length.choices, length.default) == ("choice", ("2s", "3s", "4s", "9s"), "3s")
+    assert contract == read_contract_json(json.loads(json.dumps(contract_json(contract))))
+    node = length.targets[0].node
+    for choice, index in (("2s", 0), ("9s", 3), ("3s", 1)):
+        bound = bind(contract, api, {"length": choice}).graph[node]["inputs"]
+        assert (bound["choice"], bound["index"]) == (choice, index)
+    twice, api = single("CustomCombo", inputs, {"choice": {"name": "length"}, "index": {"name": "place"}})
+    with pytest.raises(BadInput) as caught:
+        build_contract("demo", twice, api, info)
+    assert caught.value.code == "mark-target-twice"

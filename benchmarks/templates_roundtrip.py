@@ -1,0 +1,82 @@
+"""Every widget of every real workflow, marked: the contract's schema is valid, its defaults are, and bound they give
+back the very graph.
+
+The templates that ComfyUI ships, with the API graphs that its front-end makes of them. Of each whose nodes this ComfyUI
+has: every widget that sets something is marked, in the editor graph, as a user would; the contract is built; its
+JSON Schema is checked against the dialect, the graph's own values against the schema; binding them (seeds given) must
+give an equal API graph, as JSON. Every value that no link feeds must be an input's target.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+sys.path[:0] = [str(Path(__file__).parent.parent / "tests")]
+
+from bench.marking import mark_everything, settable  # noqa: E402
+from bench.templates import templates  # noqa: E402
+from comfy_capsule.packager.contract import Contract, bind, build_contract, media_inputs, parameters_schema  # noqa: E402
+from comfy_capsule.packager.errors import CapsuleError  # noqa: E402
+
+Json = dict[str, Any]
+
+
+def fault_of(ui: Json, api: Json, info: Json) -> str:
+    """What is wrong with the round trip of one workflow; empty when nothing is."""
+    try:
+        contract = build_contract("demo", mark_everything(ui, api), api, info)
+    except CapsuleError as error:
+        return str(error)
+    reached = {(target.node, target.input) for each in contract.inputs for target in each.targets}
+    if missed := settable(api) - reached:
+        return f"{len(missed)} values are no input's, {sorted(missed)[:3]}"
+    return _fault_of_contract(contract, api)
+
+
+def _fault_of_contract(contract: Contract, api: Json) -> str:
+    schema = parameters_schema(contract)
+    Draft202012Validator.check_schema(schema)
+    media = {each.name for each in media_inputs(contract)}
+    defaults = {each.name: each.default for each in contract.inputs if each.default is not None}
+    sent = {name: value for name, value in defaults.items() if name not in media}
+    if error := next(Draft202012Validator(schema).iter_errors(sent), None):
+        return f"a default is not allowed, {error.json_path}: {error.message[:200]}"
+    bound = bind(contract, api, sent).graph  # of media a caller cannot send the capsule's own
+    if json.dumps(bound, sort_keys=True) != json.dumps(api, sort_keys=True):
+        return f"another graph: {_first_difference(bound, api)}"
+    return ""
+
+
+def _first_difference(bound: Json, api: Json) -> str:
+    return next(
+        f"{node}.{name}: {api[node]['inputs'].get(name)!r:.80} became {value!r:.80}"
+        for node, entry in bound.items()
+        for name, value in entry["inputs"].items()
+        if json.dumps(value) != json.dumps(api[node]["inputs"].get(name))
+    )
+
+
+def main() -> None:
+    given = templates()
+    known = {
+        name: graph
+        for name, graph in given.graphs.items()
+        if all(entry.get("class_type") in given.object_info for entry in graph.values())
+    }
+    faults = {name: fault_of(given.saved[name], graph, given.object_info) for name, graph in known.items()}
+    for name, fault in faults.items():
+        if fault:
+            print(f"{name}: {fault}", file=sys.stderr)
+    share = sum(not fault for fault in faults.values()) / len(faults)
+    print(f"{len(faults)} workflows, {sum(len(settable(graph)) for graph in known.values())} values", file=sys.stderr)
+    figure = {"name": "templates-roundtrip", "value": round(share, 4), "unit": "share", "goal": "= 1"}
+    print(json.dumps({**figure, "met": share == 1}))
+
+
+if __name__ == "__main__":
+    main()
