@@ -5,7 +5,12 @@ In every one `name` is the parameter's name in the API; the node's title is the 
 
 from __future__ import annotations
 
+import os
+
 from comfy_api.latest import io
+
+from .core import core_node, file_path, is_there
+from .values import read_json
 
 CATEGORY = "Capsule/API inputs"
 
@@ -149,6 +154,102 @@ class CapsuleImage(io.ComfyNode):
         return nodes.LoadImage.IS_CHANGED(image)
 
 
+def _files(*kinds: str) -> list[str]:
+    """The names of the files in the input folder that are of these kinds by their ending; of all without kinds."""
+    import folder_paths
+
+    folder = folder_paths.get_input_directory()
+    names = [entry.name for entry in os.scandir(folder) if entry.is_file()] if os.path.isdir(folder) else []
+    return sorted(folder_paths.filter_files_content_types(names, list(kinds)) if kinds else names)
+
+
+class CapsuleAudio(io.ComfyNode):
+    """A sound, read as ComfyUI's own Load Audio reads it."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        # of this very name: the front-end looks for a widget "audio" beside its upload button
+        audio = io.Combo.Input("audio", options=_files("audio", "video"), upload=io.UploadType.audio)
+        return _schema("CapsuleAudio", "API audio", [audio], [io.Audio.Output()], "audio")
+
+    @classmethod
+    def execute(cls, audio: str, **_: object) -> io.NodeOutput:
+        return core_node("LoadAudio").execute(audio)
+
+    @classmethod
+    def validate_inputs(cls, audio: str | None) -> bool | str:
+        return is_there("audio", audio)
+
+    @classmethod
+    def fingerprint_inputs(cls, audio: str, **_: object) -> str:
+        return core_node("LoadAudio").fingerprint_inputs(audio)
+
+
+class CapsuleVideo(io.ComfyNode):
+    """A video, read as ComfyUI's own Load Video reads it."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        video = io.Combo.Input("video", options=_files("video"), upload=io.UploadType.video)
+        return _schema("CapsuleVideo", "API video", [video], [io.Video.Output()], "video")
+
+    @classmethod
+    def execute(cls, video: str, **_: object) -> io.NodeOutput:
+        return core_node("LoadVideo").execute(video)
+
+    @classmethod
+    def validate_inputs(cls, video: str | None) -> bool | str:
+        return is_there("video", video)
+
+    @classmethod
+    def fingerprint_inputs(cls, video: str, **_: object) -> float:
+        return core_node("LoadVideo").fingerprint_inputs(video)
+
+
+class CapsuleFile(io.ComfyNode):
+    """Any file of the input folder; gives its absolute path."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        file = io.Combo.Input("file", options=_files(), upload=io.UploadType.model)  # ComfyUI's word for any file
+        return _schema("CapsuleFile", "API file", [file], [io.String.Output(display_name="path")], "file")
+
+    @classmethod
+    def execute(cls, file: str, **_: object) -> io.NodeOutput:
+        return io.NodeOutput(file_path(file))
+
+    @classmethod
+    def validate_inputs(cls, file: str | None) -> bool | str:
+        return is_there("file", file)
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str, **_: object) -> tuple[int, int]:
+        found = os.stat(file_path(file))
+        return found.st_mtime_ns, found.st_size
+
+
+class CapsuleJSON(io.ComfyNode):
+    """A JSON value, as its text and as what it says. The flag tells the contract that callers send the value."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        value = io.String.Input("value", default="{}", multiline=True, extra_dict={"capsule_json": True})
+        outputs = [io.String.Output(display_name="text"), io.AnyType.Output(display_name="value")]
+        return _schema("CapsuleJSON", "API JSON", [value], outputs, "data")
+
+    @classmethod
+    def execute(cls, value: str, **_: object) -> io.NodeOutput:
+        return io.NodeOutput(value, read_json(value))
+
+    @classmethod
+    def validate_inputs(cls, value: str | None) -> bool | str:
+        try:
+            read_json(value if value is not None else "null")  # None: a link feeds it, and the run will tell
+        except ValueError as error:
+            return str(error)
+        return True
+
+
 INPUT_NODES: list[type[io.ComfyNode]] = [
     CapsuleText,
     CapsuleInteger,
@@ -157,4 +258,8 @@ INPUT_NODES: list[type[io.ComfyNode]] = [
     CapsuleChoice,
     CapsuleSeed,
     CapsuleImage,
+    CapsuleAudio,
+    CapsuleVideo,
+    CapsuleFile,
+    CapsuleJSON,
 ]

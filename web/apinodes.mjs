@@ -10,8 +10,18 @@ export const API_NODES = {
   CapsuleChoice: "value",
   CapsuleSeed: "value",
   CapsuleImage: "image",
+  CapsuleAudio: "audio",
+  CapsuleVideo: "video",
+  CapsuleFile: "file",
+  CapsuleJSON: "value",
   CapsuleOutputImage: "",
+  CapsuleOutputAnimation: "",
+  CapsuleOutputVideo: "",
+  CapsuleOutputAudio: "",
+  CapsuleOutput3D: "",
   CapsuleOutputText: "",
+  CapsuleOutputJSON: "",
+  CapsuleOutputFile: "",
 };
 
 const classOf = (node) => String(node?.comfyClass ?? node?.type ?? "");
@@ -27,7 +37,19 @@ export function ownEntry(node) {
 
 function ownProblem(node, widget, mark) {
   if (isLinked(node, "name") || (widget && isLinked(node, widget))) return "linked";
-  return NAME.test(mark.name) ? nodeProblem(node) : "name";
+  if (!NAME.test(mark.name)) return "name";
+  return nodeProblem(node) || (isBrokenJson(node, widget) ? "json" : "");
+}
+
+/** Whether the widget is to hold the text of a JSON value, as its definition says, and holds none. */
+function isBrokenJson(node, widget) {
+  if (!node.constructor?.nodeData?.input?.required?.[widget]?.[1]?.capsule_json) return false;
+  try {
+    JSON.parse(findWidget(node, widget)?.value);
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 /** Write its name into its own widget. */

@@ -2,6 +2,7 @@
 import { createBadges } from "./badge.mjs";
 import { createClient } from "./client.mjs";
 import { createExporter } from "./export.mjs";
+import { addMediaWidgets, mediaWidgets } from "./media.mjs";
 import { createMenu } from "./menu.mjs";
 import { createStore } from "./store.mjs";
 import { t } from "./strings.mjs";
@@ -37,6 +38,8 @@ export function createExtension(app, api) {
       api.addEventListener("capsule.progress", (event) => exporter.heard(event.detail));
       api.addEventListener("reconnected", () => exporter.poll());
     },
+    beforeRegisterNodeDef: (_, nodeData) => addMediaWidgets(nodeData),
+    getCustomWidgets: () => mediaWidgets(app, api),
     nodeCreated(node) {
       badges.attach(node);
       store.watch(node);

@@ -5,7 +5,7 @@
  * @typedef {{name: string, title?: string, description?: string, required?: boolean, default?: any, minimum?: number,
  *   maximum?: number, step?: number, choices?: any[], maxLength?: number}} Mark  bounds only narrow the node's own
  * @typedef {{v: 1, inputs: Object<string, Mark>, output?: Mark}} NodeMarks  inputs by widget name
- * @typedef {"duplicate"|"missing"|"linked"|"inactive"|"name"|"bounds"|"default"|""} Problem
+ * @typedef {"duplicate"|"missing"|"linked"|"inactive"|"name"|"json"|"bounds"|"default"|""} Problem
  * @typedef {{kind: "input"|"output", node: any, widget: string, mark: Mark, problem: Problem, group: string, own?: boolean}} Entry
  *   `group` as layout.mjs has it; `own`: of an API node, which is a mark by being there and holds its name in a widget of its own
  */

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ..errors import CapsuleError
 from ..workflow.check import Graph, node_words
+from .json_text import write_text
 from .models import MEDIA_TYPES, Contract, Input, Target
 from .schema import Schema, input_schema
 
@@ -211,6 +212,9 @@ def _set(graph: dict[str, dict[str, Any]], each: Input, value: Any) -> None:
             inputs[target.input] = _along(each, target, value)
             continue
         old = inputs[target.input]
+        if each.as_text:
+            inputs[target.input] = write_text(value, old)
+            continue
         # lists are links to ComfyUI: as values they are wrapped, as the front-end wraps them
         if isinstance(old, dict) and "__value__" in old:
             inputs[target.input] = {**old, "__value__": copy.deepcopy(value)}

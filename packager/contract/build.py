@@ -53,7 +53,8 @@ def build_with_notes(
     Raises:
         BadInput: ``mark-without-target``, ``mark-name-twice``, ``mark-name-bad``, ``mark-target-twice``,
             ``mark-widens``, ``mark-default-out-of-bounds``, ``mark-does-not-fit``, ``mark-bounds-cross``,
-            ``mark-not-an-output``, ``mark-unreadable``, ``mark-too-new``, ``targets-differ``.
+            ``mark-default-not-json``, ``mark-not-an-output``, ``mark-unreadable``, ``mark-too-new``,
+            ``targets-differ``.
     """
     marks = with_api_nodes(find_marks(ui) if ui is not None else Marks(), ui, api, object_info)
     notes = list(marks.unresolved)
@@ -159,6 +160,7 @@ def _input(
         max_length=settings.max_length,
         multiline=widget.multiline,
         multiple=widget.multiple,
+        as_text=widget.as_text,
         targets=(*(Target(node=node, input=name) for node, name in targets), *_places(targets, api)),
     )
 
@@ -183,7 +185,12 @@ def _common(
         definition = definition_of(class_type, name, inputs, object_info)
         fixed = interchangeable(definition, name, inputs) if definition is not None else ()
         allowed = own_options(class_type, name, inputs) or model_choices.get(choice_key(node, name))
-        widget = widget_of(definition, class_type, name, inputs[name], allowed, fixed)
+        try:
+            widget = widget_of(definition, class_type, name, inputs[name], allowed, fixed)
+        except BadInput as error:
+            raise BadInput(
+                error.code, f"The value of the {where} is no JSON: {error.message}.", "Correct it in the editor."
+            ) from error
         try:
             common = widget if common is None else intersect(common, widget)
         except BadInput as error:

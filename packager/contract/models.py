@@ -55,6 +55,7 @@ class Input(Frozen):
     max_length: int | None = None
     multiline: bool = False  # a text of several lines; only how it is shown
     multiple: bool = False  # the value is an array of `choices`
+    as_text: bool = False  # of JSON: the graph holds its text
     targets: tuple[Target, ...]
 
 

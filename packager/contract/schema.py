@@ -214,7 +214,7 @@ def _choice(each: Input) -> Schema:
 def _json(each: Input) -> Schema:
     if each.multiple:
         return {"type": "array", "items": {"enum": list(each.choices or ())}}
-    return {"allOf": _NOT_A_LINK}
+    return {} if each.as_text else {"allOf": _NOT_A_LINK}  # a text is no link, whatever it says
 
 
 def _media(each: Input) -> Schema:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from ..errors import BadInput
 from ..workflow import Definition
 from ..workflow.definitions import DYNAMIC_COMBO
+from .json_text import read_text
 from .models import InputType
 
 #: Ends with a look-ahead because Python's ``$`` lets a line break through, which other readers do not.
@@ -20,6 +21,8 @@ COLOR = r"^#(?:[0-9a-fA-F]{6}|[0-9a-fA-F]{8})(?![\s\S])"
 _SEEDS = {"seed", "noise_seed"}
 #: Numbers that definitions use for "no bound"; they would only make a schema unreadable.
 _NO_BOUND = sys.float_info.max
+#: The definition of a text says by this setting that it is the text of a JSON value. Ours; `nodes/inputs.py` has one.
+JSON_TEXT = "capsule_json"
 #: Classes whose picture is read as a mask.
 _MASK_CLASSES = {"LoadImageMask"}
 
@@ -43,6 +46,7 @@ class Widget(BaseModel):
     choices: tuple[Scalar, ...] | None = None
     multiline: bool = False
     multiple: bool = False
+    as_text: bool = False
     description: str = ""
 
 
@@ -60,6 +64,9 @@ def widget_of(
         definition: what the class says of it; without one the type is taken from `value`.
         choices: what a choice is limited to (the models that the capsule contains), or None.
         fixed: of a dynamic choice: the options that ask for no other inputs than the graph gives.
+
+    Raises:
+        BadInput: ``mark-default-not-json`` when the graph's value is to be the text of a JSON value, and is none.
     """
     if isinstance(value, dict) and "__value__" in value:
         value = value["__value__"]
@@ -84,6 +91,8 @@ def _plain(definition: Definition, name: str, value: Any) -> Widget:
         return Widget(type="number", value=_number(value), minimum=low, maximum=high, step=step)
     if kind == "BOOLEAN":
         return Widget(type="boolean", value=bool(value) if isinstance(value, int) else value)
+    if settings.get(JSON_TEXT):
+        return Widget(type="json", value=read_text(value) if isinstance(value, str) else value, as_text=True)
     if kind == "STRING" and isinstance(value, str):
         return Widget(type="string", value=value, multiline=bool(settings.get("multiline")))
     if kind == "COLOR" and isinstance(value, str) and re.match(COLOR, value):
@@ -110,6 +119,8 @@ def intersect(first: Widget, second: Widget) -> Widget:
     if minimum is not None and maximum is not None and minimum > maximum:
         raise BadInput("targets-differ", "their bounds have nothing in common")
     same = first.value == second.value and type(first.value) is type(second.value)
+    if first.as_text != second.as_text:
+        raise BadInput("targets-differ", "one takes JSON as a text, another as it is")
     narrow: InputType = first.type if len(types) == 1 else ("integer" if "integer" in types else "seed")
     return first.model_copy(
         update={

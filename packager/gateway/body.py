@@ -80,7 +80,9 @@ def _field(workflow: Workflow, name: str, data: bytes) -> Any:
         return text
     try:
         return json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as error:
+        if kind == "json":
+            raise Problem("invalid-json", f"The field {name!r} is no JSON.", 'A text is written "so".') from error
         return text  # the contract says what is wrong with it, or that it is a choice
 
 

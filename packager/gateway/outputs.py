@@ -21,6 +21,10 @@ _TYPES = {
     ".latent": "application/octet-stream",
 }  # fmt: skip
 
+#: The key under which the node CapsuleOutputJSON (nodes/outputs.py) gives values that are JSON whatever they look like:
+#: a text is no text, an object with a file name no file. What stands beside it is for the editor.
+_JSON = "capsule_json"
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -53,8 +57,8 @@ class Collector:
         """A node has ended with `output` (the ``executed`` event)."""
         if node not in self._wanted or not isinstance(output, dict):
             return
-        for _, value in _values(output):
-            if reference := _reference(value):
+        for key, value in _values(output):
+            if reference := _reference(key, value):
                 # A second file of the same name may have replaced the first: then only the end's bytes are true.
                 self._seen[reference] = self._seen.get(reference, 0) + 1
                 if reference not in self._early:
@@ -81,10 +85,11 @@ class Collector:
         return collected
 
     async def _item(self, key: str, value: Any) -> Item:
-        reference = _reference(value)
+        reference = _reference(key, value)
         if reference is None:
-            kind = "text" if isinstance(value, str) else "json"
-            return Item(kind=kind, type="text/plain" if kind == "text" else "application/json", value=value)
+            if isinstance(value, str) and key != _JSON:
+                return Item(kind="text", type="text/plain", value=value)
+            return Item(kind="json", type="application/json", value=value)
         early = self._early.pop(reference, None)
         if early is not None and self._seen[reference] == 1:
             sha256, size = await early
@@ -117,14 +122,14 @@ def missing(reference: Reference, why: str) -> Problem:
 
 def _values(output: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Each single value of a node's UI output, whatever its key; what only steers the front-end is left out."""
-    for key, values in output.items():
+    for key, values in [(_JSON, output[_JSON])] if _JSON in output else output.items():
         if key == "animated":  # ``(True,)``: tells the front-end how to show the pictures beside it
             continue
         for value in values if isinstance(values, list) else [values]:
             yield key, value
 
 
-def _reference(value: Any) -> Reference | None:
-    if not isinstance(value, dict) or not isinstance(value.get("filename"), str):
+def _reference(key: str, value: Any) -> Reference | None:
+    if key == _JSON or not isinstance(value, dict) or not isinstance(value.get("filename"), str):
         return None
     return Reference(value["filename"], str(value.get("subfolder") or ""), str(value.get("type") or "output"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -37,6 +38,7 @@ class Workflow:
         self.digest, self.id, self.environment = digests.capsule, digests.id, digests.environment
         self._binder = Binder(capsule.contract)
         self._media = {each.name for each in self.contract.inputs if each.type in MEDIA_TYPES}
+        self._json = {(to.node, to.input) for each in self.contract.inputs if each.as_text for to in each.targets}
         self._own: dict[str, bytes] = {}  # reference → bytes
         self._places: list[tuple[str, str, str, str]] = []  # node, input, the graph's own value, its reference
         self._find_own_files(capsule)
@@ -52,6 +54,12 @@ class Workflow:
         for each in self.contract.inputs:
             if self._secrets.asked(each.default):
                 yield from ((target.node, target.input, each.default) for target in each.targets)
+
+    def _filled(self, own: Any, *, is_json: bool) -> Any:
+        """The capsule's `own` value with its secrets; the text of a JSON value stays one, whatever is in them."""
+        if is_json and isinstance(own, str):
+            return json.dumps(self._secrets.fill(json.loads(own)), ensure_ascii=False)
+        return self._secrets.fill(own)
 
     def _find_own_files(self, capsule: Capsule) -> None:
         """Where the graph names an input file that the capsule carries."""
@@ -112,7 +120,7 @@ class Workflow:
                 graph[node]["inputs"][name] = reference
                 files[reference] = self._own[reference]
         filled = {
-            (node, name): self._secrets.fill(own)
+            (node, name): self._filled(own, is_json=(node, name) in self._json)
             for node, name, own in self._asking
             if graph[node]["inputs"][name] == own
         }

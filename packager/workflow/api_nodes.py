@@ -25,8 +25,15 @@ API_INPUTS = {
     "CapsuleChoice": "value",
     "CapsuleSeed": "value",
     "CapsuleImage": "image",
+    "CapsuleAudio": "audio",
+    "CapsuleVideo": "video",
+    "CapsuleFile": "file",
+    "CapsuleJSON": "value",
 }
-API_OUTPUTS = frozenset({"CapsuleOutputImage", "CapsuleOutputText"})
+API_OUTPUTS = frozenset({
+    "CapsuleOutputImage", "CapsuleOutputAnimation", "CapsuleOutputVideo", "CapsuleOutputAudio",
+    "CapsuleOutput3D", "CapsuleOutputText", "CapsuleOutputJSON", "CapsuleOutputFile",
+})  # fmt: skip
 
 _SETTINGS = ("name", "description", "minimum", "maximum", "max_length")
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import FormData
 from PIL import Image, PngImagePlugin
 
 from bench.fake_comfyui import FakeComfyUI
@@ -51,6 +52,31 @@ async def test_the_graph_that_comfyui_gets_holds_the_value_and_nothing_else_does
     kept = b"".join(path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file())
     assert VALUE not in said + events + described + caplog.text
     assert VALUE.encode() not in kept
+
+
+async def test_a_secret_in_the_text_of_a_json_value_leaves_it_json(
+    fake: FakeComfyUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value, asking = 'with "quotes" and \\n', {"key": ASKING, "size": 1}
+    monkeypatch.setenv("COMFY_CAPSULE_SECRET_API_KEY", value)
+    graph = json.loads(json.dumps(blank_capsule().graph))
+    graph["2"]["inputs"]["filename_prefix"] = json.dumps(asking, indent=1)
+    target = Target(node="2", input="filename_prefix")
+    given = Input(name="options", type="json", as_text=True, default=asking, targets=(target,))
+    contract = Contract(name="blank", inputs=(given,), outputs=blank_capsule().contract.outputs)
+    settings = read_settings({}, comfy=fake.url, state=tmp_path / "state", wait=5.0)
+    async with gateway(settings, blank_capsule(graph=graph, contract=contract)) as client:
+        for body, reached in (({}, {"key": value, "size": 1}), ({"options": {"key": ASKING}}, {"key": ASKING})):
+            answer = await client.post(BLANK, json=body)
+            assert answer.status == 200, await answer.text()
+            assert json.loads(fake.submitted[-1]["2"]["inputs"]["filename_prefix"]) == reached
+        for text, status in (('{"a": [null]}', 200), ('"so"', 200), ("{", 400), ("so", 400)):
+            form = FormData(default_to_multipart=True)
+            form.add_field("options", text)
+            answer = await client.post(BLANK, data=form)
+            assert answer.status == status, await answer.text()
+            if status == 200:
+                assert json.loads(fake.submitted[-1]["2"]["inputs"]["filename_prefix"]) == json.loads(text)
 
 
 def asking_texts() -> Capsule:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from comfy_capsule.packager.contract import Contract, build_contract
+from comfy_capsule.packager.contract import Binder, Contract, bind, build_contract, contract_json, read_contract_json
+from comfy_capsule.packager.contract.widgets import intersect, widget_of
 from comfy_capsule.packager.errors import BadInput
+from comfy_capsule.packager.workflow import API_OUTPUTS, Definition
 from graphs import mark
 
 Json = dict[str, Any]
@@ -25,8 +28,18 @@ def _info() -> Json:
         "CapsuleChoice": {"value": text, "choices": ["STRING", {"multiline": True}]},
         "CapsuleSeed": {"value": ["INT", {"min": 0, "max": 2**64 - 1, "control_after_generate": True}]},
         "CapsuleImage": {"image": [["a.png"], {"image_upload": True}]},
+        "CapsuleAudio": {"audio": ["COMBO", {"options": ["a.wav"], "audio_upload": True}]},
+        "CapsuleVideo": {"video": ["COMBO", {"options": ["a.mp4"], "video_upload": True}]},
+        "CapsuleFile": {"file": ["COMBO", {"options": ["a.bin"], "file_upload": True}]},
+        "CapsuleJSON": {"value": ["STRING", {"multiline": True, "capsule_json": True}]},
         "CapsuleOutputImage": {"images": ["IMAGE", {}]},
+        "CapsuleOutputAnimation": {"images": ["IMAGE", {}]},
+        "CapsuleOutputVideo": {"video": ["VIDEO", {}]},
+        "CapsuleOutputAudio": {"audio": ["AUDIO", {}]},
+        "CapsuleOutput3D": {"mesh": ["MESH,FILE_3D_GLB", {}]},
         "CapsuleOutputText": {"text": ["STRING", {"forceInput": True}]},
+        "CapsuleOutputJSON": {"value": ["*", {}]},
+        "CapsuleOutputFile": {"path": ["*", {}]},
     }
     return {
         name: {
@@ -75,6 +88,79 @@ def test_each_kind_says_what_may_be_sent() -> None:
         ("picture", "image", ("h",)),
         ("told", "text", ("i",)),
     ]
+
+
+def test_media_and_json_say_what_may_be_sent() -> None:
+    graph = api(
+        a=("CapsuleAudio", {"name": "voice", "audio": "a.wav"}),
+        b=("CapsuleVideo", {"name": "clip", "video": "a.mp4"}),
+        c=("CapsuleFile", {"name": "data", "file": "a.bin"}),
+        d=("CapsuleJSON", {"name": "options", "value": '{"n": [1, true]}'}),
+    )
+    made = contract(graph)
+    assert [(each.name, each.type, each.default) for each in made.inputs] == [
+        ("voice", "audio", "a.wav"),
+        ("clip", "video", "a.mp4"),
+        ("data", "file", "a.bin"),
+        ("options", "json", {"n": [1, True]}),
+    ]
+    assert read_contract_json(json.loads(json.dumps(contract_json(made)))) == made
+
+
+def test_each_output_says_what_it_gives() -> None:
+    kinds = {
+        "CapsuleOutputImage": "image",
+        "CapsuleOutputAnimation": "animation",
+        "CapsuleOutputVideo": "video",
+        "CapsuleOutputAudio": "audio",
+        "CapsuleOutput3D": "3d",
+        "CapsuleOutputText": "text",
+        "CapsuleOutputJSON": "json",
+        "CapsuleOutputFile": "file",
+    }
+    assert kinds.keys() == API_OUTPUTS
+    graph = api(**{kind.lower(): (kind, {"name": kind.lower()}) for kind in kinds})
+    assert {each.name: each.type for each in contract(graph).outputs} == {k.lower(): v for k, v in kinds.items()}
+
+
+@pytest.mark.parametrize("value", [{"a": [1, 2.5]}, ["9", 0], {"__value__": 1}, [], "text", 7, 1.0, True, None, "ä"])
+def test_any_json_that_is_sent_reaches_the_graph_as_its_text(value: Any) -> None:
+    graph = api(a=("CapsuleJSON", {"name": "options", "value": '{"a":1}'}))
+    binder = Binder(contract(graph))
+    binder.check({"options": value})
+    bound = binder.bind(graph, {"options": value})
+    text = bound.graph["a"]["inputs"]["value"]
+    assert isinstance(text, str)
+    assert json.dumps(json.loads(text)) == json.dumps(value)
+    assert bound.parameters == {"options": value}
+    assert graph["a"]["inputs"]["value"] == '{"a":1}'
+
+
+@pytest.mark.parametrize("text", ['{ "a" : 1,\n "b": null }', "null", "3", '"ä"'])
+def test_json_that_is_left_out_stays_as_it_was_written(text: str) -> None:
+    graph = api(a=("CapsuleJSON", {"name": "options", "value": text}))
+    assert bind(contract(graph), graph, {}).graph == graph
+    assert bind(contract(graph), graph, {"options": json.loads(text)}).graph == graph
+
+
+def test_true_is_not_one() -> None:
+    graph = api(a=("CapsuleJSON", {"name": "options", "value": "[1]"}))
+    assert bind(contract(graph), graph, {"options": [True]}).graph["a"]["inputs"]["value"] == "[true]"
+
+
+@pytest.mark.parametrize("text", ["", "{", "{'a': 1}", "NaN", "[-Infinity]", "1e999", "[" * 100_000])
+def test_json_that_is_none_is_refused_by_the_name_of_its_node(text: str) -> None:
+    graph = api(**{"7": ("CapsuleJSON", {"name": "options", "value": text})})
+    with pytest.raises(BadInput) as error:
+        contract(graph)
+    assert error.value.code == "mark-default-not-json"
+    assert "of node 7 (CapsuleJSON) is no JSON: " in error.value.message
+
+
+def test_a_text_and_a_value_are_not_set_by_one_mark() -> None:
+    first = Definition("STRING", settings={"capsule_json": True})
+    with pytest.raises(BadInput, match="one takes JSON as a text"):
+        intersect(widget_of(first, "A", "value", "{}"), widget_of(None, "B", "value", {}))
 
 
 def test_its_title_is_the_title() -> None:

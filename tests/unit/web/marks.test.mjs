@@ -149,6 +149,16 @@ test("an API node is a mark by being there, and its name is its widget's", () =>
   assert.ok(!("capsule" in text.properties));
 });
 
+test("an API node whose JSON is none says so", () => {
+  const holding = (id, value) => {
+    const made = node(id, [], { type: "CapsuleJSON", widgets: [{ name: "name", value: `n${id}` }, { name: "value", value }] });
+    made.constructor = { nodeData: { input: { required: { value: ["STRING", { capsule_json: true }] } } } };
+    return made;
+  };
+  const open = graph(holding(1, "{'a': 1}"), holding(2, '{"a": [1]}'), holding(3, ""));
+  assert.deepEqual(names(marks.collect(open)), ["input n1 json", "input n2", "input n3 json"]);
+});
+
 test("a copy of an API node gets a name of its own, and so does a mark beside it", () => {
   const api = (id) => node(id, [], { type: "CapsuleText", widgets: [{ name: "name", value: "prompt" }] });
   const sampler = node(3, ["prompt"]);
