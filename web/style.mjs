@@ -19,7 +19,7 @@ section.comfy-capsule h2 { display: flex; justify-content: space-between; align-
 .comfy-capsule .cc-list { margin: 0; padding: 0 8px; list-style: none; }
 .comfy-capsule .cc-row { display: flex; align-items: center; gap: 2px; padding: 5px 4px 5px 8px; border-radius: 8px; }
 .comfy-capsule .cc-row:hover, .comfy-capsule .cc-row:focus-within { background: var(--cc-fill); }
-.comfy-capsule .cc-handle { width: 18px; margin-left: -6px; cursor: grab; opacity: 0; }
+.comfy-capsule .cc-handle { width: 14px; margin: 0 -2px 0 -8px; cursor: grab; opacity: 0; }
 .comfy-capsule .cc-row:hover .cc-handle, .comfy-capsule .cc-handle:focus-visible { opacity: 1; }
 .comfy-capsule .cc-group { padding: 8px 8px 2px; color: var(--cc-soft); font-size: 12px; font-weight: 600; }
 .comfy-capsule .cc-what { flex: 1; min-width: 0; }
@@ -75,7 +75,7 @@ section.comfy-capsule h2 { display: flex; justify-content: space-between; align-
 .comfy-capsule .cc-findings .pi { font-size: 13px; }
 .comfy-capsule summary { cursor: pointer; font-size: 13px; }
 .cc-dialog { width: min(460px, calc(100vw - 32px)); max-height: calc(100vh - 48px); padding: 0; border: 1px solid var(--border-color, #4e4e4e);
-  border-radius: 12px; background: var(--comfy-menu-bg, #353535); font-family: inherit; }
+  border-radius: 12px; background: var(--comfy-menu-bg, #353535); box-shadow: 0 12px 40px rgb(0 0 0 / .5); font-family: inherit; }
 .cc-dialog::backdrop { background: rgb(0 0 0 / .45); }
 .cc-dialog .cc-fields { display: grid; gap: 12px; padding: 4px 16px 8px; }
 .cc-dialog label, .cc-dialog legend { display: grid; gap: 4px; padding: 0; color: var(--cc-soft); font-size: 12px; }

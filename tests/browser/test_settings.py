@@ -179,8 +179,8 @@ def test_app_mode_is_taken_over_and_written_back(editor: Editor) -> None:
 
 def test_what_is_deleted_with_its_node_is_said(marked: Editor) -> None:
     marked.page.mouse.click(*marked.position(SAVE))
-    marked.press("Delete")
-    expect(marked.page.get_by_text("No longer in the API: picture")).to_be_visible()
+    marked.page.keyboard.press("Delete")
+    expect(marked.page.get_by_text("No longer in the API: picture").first).to_be_visible()
     shoot(marked, "deleted")
     marked.undo_until(["width", "height", "count", "picture"])
 
