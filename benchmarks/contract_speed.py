@@ -52,11 +52,11 @@ def best(work: Callable[[], object]) -> float:
 def main() -> None:
     ui, api = graph()
     contract = build_contract("large", ui, api, INFO)
-    binder = Binder(contract)
+    binder = Binder(contract, api)
     sent = {each.name: each.default for each in contract.inputs[::10]}
     print(f"{len(api)} nodes, {len(contract.inputs)} inputs, {len(sent)} sent", file=sys.stderr)
     figures = (
-        ("bind-ms", best(lambda: binder.bind(api, sent)), 2),
+        ("bind-ms", best(lambda: binder.bind(sent)), 2),
         ("schema-ms", best(lambda: parameters_schema(contract)), 50),
     )
     for name, value, goal in figures:

@@ -36,7 +36,7 @@ def in_templates(
     for name, graph in given.graphs.items():
         if all(entry.get("class_type") in info for entry in graph.values()):
             found, _ = find_models(folders, graph, info)
-            declared = {(item.folder, item.name) for item in declared_models(given.workflows[name])
+            declared = {(item.folder, item.name) for item in declared_models(given.saved[name])
                         if item.api_id in graph}  # fmt: skip
             yield name, {(item.folder, item.name) for item in found}, declared
 

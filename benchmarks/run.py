@@ -16,6 +16,8 @@ HERE = Path(__file__).parent
 FIGURES = {
     "pack_import.py": ("pack-import-ms",),
     "models_found.py": ("models-precision", "models-recall"),
+    "templates_roundtrip.py": ("templates-roundtrip",),
+    "contract_speed.py": ("bind-ms", "schema-ms"),
     "demo_second_run.py": ("demo-second-run-s",),
     "image_rebuild.py": ("image-rebuild-s",),
     "hash_cold.py": ("hash-cold-vs-openssl", "hash-cold-vs-comfy-pack"),

@@ -5,6 +5,9 @@ The templates that ComfyUI ships, with the API graphs that its front-end makes o
 has: every widget that sets something is marked, in the editor graph, as a user would; the contract is built; its
 JSON Schema is checked against the dialect, the graph's own values against the schema; binding them (seeds given) must
 give an equal API graph, as JSON. Every value that no link feeds must be an input's target.
+
+The choices of models are those that a capsule of the workflow has: the ones it names. A choice that its node does not
+offer is a graph that ComfyUI refuses; the widget that sets it is left alone, and said.
 """
 
 from __future__ import annotations
@@ -20,22 +23,55 @@ sys.path[:0] = [str(Path(__file__).parent.parent / "tests")]
 
 from bench.marking import mark_everything, settable  # noqa: E402
 from bench.templates import templates  # noqa: E402
-from comfy_capsule.packager.contract import Contract, bind, build_contract, media_inputs, parameters_schema  # noqa: E402
+from comfy_capsule.packager.contract import (  # noqa: E402
+    Contract,
+    bind,
+    build_contract,
+    choice_key,
+    media_inputs,
+    parameters_schema,
+)
 from comfy_capsule.packager.errors import CapsuleError  # noqa: E402
+from comfy_capsule.packager.snapshot.models.folders import looks_like_model  # noqa: E402
+from comfy_capsule.packager.workflow import definition_of  # noqa: E402
 
 Json = dict[str, Any]
+Target = tuple[str, str]  # node, input
 
 
 def fault_of(ui: Json, api: Json, info: Json) -> str:
     """What is wrong with the round trip of one workflow; empty when nothing is."""
+    models = models_in(api)
+    impossible = refused(api, info) - models.keys()
+    choices = {choice_key(*target): [name] for target, name in models.items()}
     try:
-        contract = build_contract("demo", mark_everything(ui, api), api, info)
+        contract = build_contract("demo", mark_everything(ui, api, impossible), api, info, choices)
     except CapsuleError as error:
         return str(error)
     reached = {(target.node, target.input) for each in contract.inputs for target in each.targets}
-    if missed := settable(api) - reached:
+    if impossible:
+        print(f"ComfyUI refuses {sorted(impossible)}", file=sys.stderr)
+    elif missed := settable(api) - reached:
         return f"{len(missed)} values are no input's, {sorted(missed)[:3]}"
     return _fault_of_contract(contract, api)
+
+
+def models_in(api: Json) -> dict[Target, str]:
+    """The values that name a model."""
+    values = {(node, name): api[node]["inputs"][name] for node, name in settable(api)}
+    return {target: value for target, value in values.items() if isinstance(value, str) and looks_like_model(value)}
+
+
+def refused(api: Json, info: Json) -> set[Target]:
+    """The choices that their nodes do not offer."""
+    found = set()
+    for node, name in settable(api):
+        class_type, inputs = api[node]["class_type"], api[node]["inputs"]
+        definition = definition_of(class_type, name, inputs, info)
+        offered = definition is not None and not definition.upload and not definition.multiselect and definition.options
+        if offered and inputs[name] not in offered:
+            found.add((node, name))
+    return found
 
 
 def _fault_of_contract(contract: Contract, api: Json) -> str:

@@ -51,15 +51,21 @@ class Bound(NamedTuple):
 
 
 class Binder:
-    """A contract ready to check and bind many sets of parameters."""
+    """A contract and its API graph, ready to check and bind many sets of parameters."""
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, graph: Graph) -> None:
+        """Raises CapsuleError ``contract-without-target`` when the graph is not the contract's."""
         from jsonschema import Draft202012Validator  # only in the extras that serve
 
         self.contract = contract
         self._inputs = {each.name: each for each in contract.inputs}
         self._schemas: dict[str, Schema] = {each.name: input_schema(each) for each in contract.inputs}
         self._validators = {name: Draft202012Validator(schema) for name, schema in self._schemas.items()}
+        self._graph = _copied(graph)  # with the defaults in it; media have the capsule's own file there already
+        for each in contract.inputs:
+            _check_targets(self._graph, each)
+            if each.default is not None and each.type not in MEDIA_TYPES:
+                _set(self._graph, each, each.default)
 
     def check(self, parameters: object) -> None:
         """Refuse parameters, in the form that a caller sends them, which `parameters_schema` does not allow.
@@ -71,11 +77,10 @@ class Binder:
         if problems:
             raise InvalidParameters(tuple(problems))
 
-    def bind(self, graph: Graph, parameters: Mapping[str, Any], *, draw_seed: DrawSeed | None = None) -> Bound:
-        """A copy of `graph` with `parameters` in it.
+    def bind(self, parameters: Mapping[str, Any], *, draw_seed: DrawSeed | None = None) -> Bound:
+        """A copy of the graph with `parameters` in it.
 
         Args:
-            graph: the contract's API graph.
             parameters: by name. Media are names of files that are already in ComfyUI's input folder.
             draw_seed: for omitted seeds; by default the system's source of randomness.
 
@@ -84,14 +89,12 @@ class Binder:
 
         Raises:
             InvalidParameters: with every problem there is.
-            CapsuleError: ``contract-without-target`` when the graph is not the contract's.
         """
         problems = self._problems(parameters, media_are_names=True)
         if problems:
             raise InvalidParameters(tuple(problems))
         values = self.complete(parameters, draw_seed=draw_seed)
-        own = {each.name for each in self.contract.inputs if each.type in MEDIA_TYPES and each.name not in parameters}
-        return Bound(self.fill(graph, {name: value for name, value in values.items() if name not in own}), values)
+        return Bound(self.fill(values), values)
 
     def complete(self, parameters: Mapping[str, Any], *, draw_seed: DrawSeed | None = None) -> dict[str, Any]:
         """Parameters that were checked, in the types ComfyUI wants, with seeds drawn and defaults filled in."""
@@ -106,15 +109,13 @@ class Binder:
                 values[each.name] = each.default
         return values
 
-    def fill(self, graph: Graph, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """A copy of `graph` with completed `values` in it, and what they do not name as it is.
-
-        Raises:
-            CapsuleError: ``contract-without-target`` when the graph is not the contract's.
-        """
-        filled = {node: {**entry, "inputs": dict(entry["inputs"])} for node, entry in graph.items()}
+    def fill(self, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """A copy of the graph with the `values` in it that `complete` gave."""
+        filled = _copied(self._graph)
         for name, value in values.items():
-            _set(filled, self._inputs[name], value)
+            each = self._inputs[name]
+            if value is None or value is not each.default:  # defaults stand there
+                _set(filled, each, value)
         return filled
 
     def _problems(self, parameters: object, *, media_are_names: bool) -> list[Problem]:
@@ -163,7 +164,7 @@ def bind(
     contract: Contract, graph: Graph, parameters: Mapping[str, Any], *, draw_seed: DrawSeed | None = None
 ) -> Bound:
     """`Binder.bind` for a single use; whoever binds often keeps a `Binder`."""
-    return Binder(contract).bind(graph, parameters, draw_seed=draw_seed)
+    return Binder(contract, graph).bind(parameters, draw_seed=draw_seed)
 
 
 def media_inputs(contract: Contract) -> tuple[Input, ...]:
@@ -199,15 +200,24 @@ def allowed_words(each: Input) -> str:
     return words + (f" of at most {each.max_length} characters" if each.max_length is not None else "")
 
 
-def _set(graph: dict[str, dict[str, Any]], each: Input, value: Any) -> None:
+def _copied(graph: Graph) -> dict[str, dict[str, Any]]:
+    """Deep enough: a value is replaced, never changed."""
+    return {node: {**entry, "inputs": dict(entry["inputs"])} for node, entry in graph.items()}
+
+
+def _check_targets(graph: Graph, each: Input) -> None:
     for target in each.targets:
-        inputs = graph[target.node]["inputs"] if target.node in graph else {}
-        if target.input not in inputs:
+        if target.node not in graph or target.input not in graph[target.node]["inputs"]:
             raise CapsuleError(
                 "contract-without-target",
                 f"The contract's input {each.name!r} sets {target.input!r} of "
                 f"{node_words(graph, target.node)}, which the graph does not have.",
             )
+
+
+def _set(graph: dict[str, dict[str, Any]], each: Input, value: Any) -> None:
+    for target in each.targets:
+        inputs = graph[target.node]["inputs"]
         if target.values is not None:
             inputs[target.input] = _along(each, target, value)
             continue

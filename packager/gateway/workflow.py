@@ -36,7 +36,7 @@ class Workflow:
         self.graph = capsule.graph
         digests = capsule.digests
         self.digest, self.id, self.environment = digests.capsule, digests.id, digests.environment
-        self._binder = Binder(capsule.contract)
+        self._binder = Binder(capsule.contract, capsule.graph)
         self._media = {each.name for each in self.contract.inputs if each.type in MEDIA_TYPES}
         self._json = {(to.node, to.input) for each in self.contract.inputs if each.as_text for to in each.targets}
         self._own: dict[str, bytes] = {}  # reference → bytes
@@ -114,7 +114,7 @@ class Workflow:
                 reference = reference_of(stored.sha256, stored.filename)
                 files[reference] = outputs.path(stored.sha256)
                 values[name] = reference
-        graph = self._binder.fill(self.graph, values)
+        graph = self._binder.fill(values)
         for node, name, own, reference in self._places:
             if graph[node]["inputs"][name] == own:
                 graph[node]["inputs"][name] = reference

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from comfy_capsule.packager.workflow import is_link, unique_name
 from comfy_capsule.packager.workflow.walk import Node, instances, root_graph, widget_targets
 
 Json = dict[str, Any]
-Targets = set[tuple[str, str]]
+Targets = Set[tuple[str, str]]
 
 
 def settable(api: Mapping[str, Any]) -> Targets:
@@ -20,8 +20,8 @@ def settable(api: Mapping[str, Any]) -> Targets:
     }
 
 
-def mark_everything(ui: Json, api: Mapping[str, Any]) -> Json:
-    """A copy of `ui` in which every widget is marked that sets something in `api`.
+def mark_everything(ui: Json, api: Mapping[str, Any], without: Targets = frozenset()) -> Json:
+    """A copy of `ui` in which every widget is marked that sets something in `api`, and nothing of `without`.
 
     As a user would: a promoted widget on the host, which stands before what it holds; what it sets is not marked
     again inside. A widget inside a definition that is used several times is one mark.
@@ -36,7 +36,7 @@ def mark_everything(ui: Json, api: Mapping[str, Any]) -> Json:
         inputs = {}
         for widget in dict.fromkeys(_widgets(nodes[0], api)):
             sets = {target for node in nodes for target in widget_targets(node, widget)} & free
-            if sets and not sets & taken:
+            if sets and not sets & (taken | without):
                 taken |= sets
                 inputs[widget] = {"name": unique_name(widget, names)}
         if inputs:

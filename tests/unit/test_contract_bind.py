@@ -134,13 +134,13 @@ def test_media_are_checked_as_sent_and_bound_as_names() -> None:
     ui, api = single("LoadImage", {"image": "cat.png"}, {"image": {}})
     contract = build_contract("demo", ui, api, INFO)
     assert [each.name for each in media_inputs(contract)] == ["image"]
-    binder = Binder(contract)
+    binder = Binder(contract, api)
     binder.check({"image": {"file": "abc"}})
     for value in ("cat.png", {"path": "/etc/passwd"}, {"url": "ftp://x"}):
         with pytest.raises(InvalidParameters):
             binder.check({"image": value})
-    assert binder.bind(api, {"image": "uploads/new.png"}).graph["1"]["inputs"]["image"] == "uploads/new.png"
-    omitted = binder.bind(api, {})
+    assert binder.bind({"image": "uploads/new.png"}).graph["1"]["inputs"]["image"] == "uploads/new.png"
+    omitted = binder.bind({})
     assert (omitted.graph, omitted.parameters) == (api, {"image": "cat.png"})
     for name in ("", "../x", "/etc/passwd", "a/../../b", "C:\\x", "..\\x", "x.png [output]", "x [temp]", "a\0b", 5, {}):
         assert "image" in problems(contract, api, {"image": name})
@@ -167,3 +167,21 @@ def test_a_graph_that_is_not_the_contracts() -> None:
     with pytest.raises(CapsuleError) as caught:
         bind(contract, api, {})
     assert caught.value.code == "contract-without-target"
+
+
+def test_what_is_bound_leaves_the_graph_and_the_next_one_alone() -> None:
+    ui, api = single("Resize", {"extra": {"a": [1]}}, {"extra": {}})
+    contract = build_contract("demo", ui, api, INFO)
+    binder = Binder(contract, api)
+    first = binder.bind({"extra": {"a": [2]}}).graph
+    first["1"]["inputs"]["extra"]["a"].append(3)
+    assert binder.bind({}).graph == api == {"1": {**api["1"], "inputs": {"extra": {"a": [1]}}}}
+
+
+def test_null_is_a_value_where_there_is_no_default() -> None:
+    ui, api = single("Resize", {"extra": {"a": 1}}, {"extra": {}})
+    contract = build_contract("demo", ui, api, INFO)
+    (extra,) = contract.inputs
+    bare = contract.model_copy(update={"inputs": (extra.model_copy(update={"default": None}),)})
+    assert bind(bare, api, {"extra": None}).graph["1"]["inputs"]["extra"] is None
+    assert bind(bare, api, {}).graph == api

@@ -126,9 +126,9 @@ def test_each_output_says_what_it_gives() -> None:
 @pytest.mark.parametrize("value", [{"a": [1, 2.5]}, ["9", 0], {"__value__": 1}, [], "text", 7, 1.0, True, None, "ä"])
 def test_any_json_that_is_sent_reaches_the_graph_as_its_text(value: Any) -> None:
     graph = api(a=("CapsuleJSON", {"name": "options", "value": '{"a":1}'}))
-    binder = Binder(contract(graph))
+    binder = Binder(contract(graph), graph)
     binder.check({"options": value})
-    bound = binder.bind(graph, {"options": value})
+    bound = binder.bind({"options": value})
     text = bound.graph["a"]["inputs"]["value"]
     assert isinstance(text, str)
     assert json.dumps(json.loads(text)) == json.dumps(value)
