@@ -35,13 +35,17 @@ def own_options(class_type: str, name: str, inputs: Mapping[str, Any]) -> tuple[
     """The options of the choice `name` that the node's other inputs hold; None for every other input."""
     if class_type != _CUSTOM or name != "choice":
         return None
-    numbered = sorted((int(found[1]), inputs[key]) for key in inputs if (found := _OPTION.fullmatch(key)))
-    return tuple(dict.fromkeys(option for _, option in numbered if isinstance(option, str) and option))
+    return tuple(dict.fromkeys(_written(inputs)))
 
 
 def places(class_type: str, name: str, inputs: Mapping[str, Any]) -> dict[str, int] | None:
     """What each of the node's `own_options` sets at its input `PLACE`; None where there is no such input."""
-    options = own_options(class_type, name, inputs)
-    if options is None or not isinstance(inputs.get(PLACE), int):
+    if class_type != _CUSTOM or name != "choice" or not isinstance(inputs.get(PLACE), int):
         return None
-    return {option: place for place, option in enumerate(options)}
+    written = _written(inputs)
+    return {option: written.index(option) for option in written}  # the first, where two are the same
+
+
+def _written(inputs: Mapping[str, Any]) -> list[str]:
+    numbered = [(int(found[1]), inputs[key]) for key in inputs if (found := _OPTION.fullmatch(key))]
+    return [option for _, option in sorted(numbered, key=lambda each: each[0]) if isinstance(option, str) and option]
