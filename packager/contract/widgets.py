@@ -88,6 +88,7 @@ def _plain(definition: Definition, name: str, value: Any) -> Widget:
         return _integer(definition, name, value)
     if kind in ("FLOAT", "FLOAT,INT", "INT,FLOAT"):
         low, high, step = (_bound(settings.get(key)) for key in ("min", "max", "step"))
+        low, high = _as_float(low, math.inf), _as_float(high, -math.inf)
         return Widget(type="number", value=_number(value), minimum=low, maximum=high, step=step)
     if kind == "BOOLEAN":
         return Widget(type="boolean", value=bool(value) if isinstance(value, int) else value)
@@ -196,6 +197,15 @@ def _bound(raw: object) -> int | float | None:
     if isinstance(raw, float) and (not math.isfinite(raw) or abs(raw) >= _NO_BOUND):
         return None
     return raw
+
+
+def _as_float(bound: int | float | None, inwards: float) -> int | float | None:
+    """ComfyUI compares the float of a value with the bound, which a whole number above 2**53 may round to beyond it."""
+    if bound is None or float(bound) == bound:
+        return bound
+    rounded = float(bound)
+    outside = rounded > bound if inwards < 0 else rounded < bound
+    return math.nextafter(rounded, inwards) if outside else rounded
 
 
 def _type_of_value(value: Any) -> InputType:

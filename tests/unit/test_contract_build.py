@@ -302,3 +302,15 @@ def test_a_custom_combo_offers_its_own_options_and_keeps_its_index() -> None:
     with pytest.raises(BadInput) as caught:
         build_contract("demo", twice, api, info)
     assert caught.value.code == "mark-target-twice"
+
+
+def test_a_bound_that_no_float_is_is_drawn_in() -> None:
+    """ComfyUI makes a float of the value and compares it with the whole number: 2**64 - 1 would become 2**64."""
+    ends = {"min": -(2**64) + 1, "max": 2**64 - 1}
+    info = {**INFO, "Trim": {"input": {"required": {"start": ["FLOAT", ends]}}}}
+    ui, api = single("Trim", {"start": 0.0}, {"start": {}})
+    (start,) = build_contract("demo", ui, api, info).inputs
+    assert start.minimum is not None
+    assert start.maximum is not None
+    assert ends["min"] <= float(start.minimum) < -(2**63)
+    assert 2**63 < float(start.maximum) <= ends["max"]
