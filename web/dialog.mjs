@@ -38,7 +38,7 @@ export function editEntry(store, entry) {
   }
 
   const note = own && h("p.cc-note.cc-flush", {}, t("edit.own"));
-  open(headingOf(entry), [name, note, ...Object.values(fields), group, ...arranged(settings)], save);
+  openDialog(headingOf(entry), [name, note, ...Object.values(fields), group, ...arranged(settings)], save);
 }
 
 const isSaid = ([, value]) => value !== undefined && value !== null && value !== "";
@@ -53,7 +53,7 @@ export function editAbout(store, graph) {
   const layout = layoutOf(graph);
   const title = textField("edit.title", layout.title);
   const description = longField("edit.description", layout.description);
-  open(t("edit.about"), [title, description], () => {
+  openDialog(t("edit.about"), [title, description], () => {
     store.describe(title.read().trim(), description.read().trim());
     return "";
   });
@@ -98,7 +98,7 @@ function arranged({ minimum, maximum, step, ...others }) {
 }
 
 /** @param {() => string} save writes, or says what is wrong */
-function open(title, children, save) {
+export function openDialog(title, children, save) {
   ensureStyle();
   const problem = h("p.cc-problem", { role: "alert" });
   const form = h("form", { method: "dialog", novalidate: true, onsubmit(event) {

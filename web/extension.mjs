@@ -8,7 +8,8 @@ import { createStore } from "./store.mjs";
 import { t } from "./strings.mjs";
 
 export const TAB = "capsule";
-const COMMAND = "ComfyCapsule.Export";
+const EXPORT = "ComfyCapsule.Export";
+const MARK = "ComfyCapsule.Mark"; // both have their words in locales/, where the front-end looks for tooltips
 const SETTLED = 500; // ms after which the front-end has named the workflow that it loaded; it tells nobody when
 
 /**
@@ -25,10 +26,22 @@ export function createExtension(app, api) {
     openTab(app);
     return exporter.start();
   };
+  const markSelected = async () => {
+    const [node, ...others] = Object.values(app.canvas?.selected_nodes ?? {});
+    if (others.length || !menu.canMark(node)) {
+      app.extensionManager?.toast?.add({ severity: "info", summary: t("mark.selectOne"), life: 5000 });
+      return;
+    }
+    const { markNode } = await import("./markdialog.mjs");
+    markNode(store, node);
+  };
   return {
     name: "ComfyCapsule",
-    commands: [{ id: COMMAND, label: t("export.action"), icon: "pi pi-box", function: exportNow }],
-    menuCommands: [{ path: ["File"], commands: [COMMAND] }],
+    commands: [
+      { id: EXPORT, label: t("export.action"), icon: "pi pi-box", function: exportNow },
+      { id: MARK, label: t("mark.action"), icon: "pi pi-box", function: markSelected },
+    ],
+    menuCommands: [{ path: ["File"], commands: [EXPORT] }],
     actionBarButtons: [{ icon: "pi pi-box", label: t("export.action"), tooltip: t("export.tooltip"), onClick: exportNow }],
     setup() {
       registerTab(app, store, exporter);
@@ -48,6 +61,7 @@ export function createExtension(app, api) {
       store.refresh();
       setTimeout(store.refresh, SETTLED);
     },
+    getSelectionToolboxCommands: (item) => (menu.canMark(item) ? [MARK] : []),
     getNodeMenuItems: (node) => menu.itemsFor(node),
   };
 }

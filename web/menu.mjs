@@ -27,6 +27,9 @@ export function createMenu(app, store) {
   return {
     listen: () => document.addEventListener("contextmenu", noteHit, true),
 
+    /** Whether there is something on the node that could be marked. */
+    canMark: (node) => Boolean(node?.comfyClass ?? node?.isSubgraphNode) && !isApiNode(node) && (markableWidgets(node).length > 0 || isOutputNode(node)),
+
     /** Pure and cheap: the front-end asks several times for one click. */
     itemsFor(node) {
       if (isApiNode(node)) return [];

@@ -2,7 +2,7 @@
 import { isApiNode } from "./apinodes.mjs";
 import { readSelection, writeSelection } from "./appmode.mjs";
 import { isPlaced, layoutOf, writeLayout, writeOrder } from "./layout.mjs";
-import { collect, isMarked, markInput, markOutput, proposeInputName, proposeOutputName, renameCopies, writeMark } from "./marks.mjs";
+import { collect, isMarked, markInput, markOutput, marksOf, proposeInputName, proposeOutputName, renameCopies, writeMark } from "./marks.mjs";
 import { findWidget } from "./widgets.mjs";
 
 /**
@@ -59,6 +59,18 @@ export function createStore(app) {
     toggleOutput(node, marked) {
       const mark = marked ? { name: proposeOutputName(root(), node) } : null;
       change(() => markOutput(node, mark));
+    },
+    /** Mark these widgets of a node and no others, and the node as output or not; one step to undo. */
+    setMarks(node, widgets, output) {
+      const marks = marksOf(node);
+      const gone = Object.keys(marks.inputs).filter((name) => !widgets.includes(name) && findWidget(node, name));
+      const fresh = widgets.filter((name) => !(name in marks.inputs));
+      if (!gone.length && !fresh.length && output === Boolean(marks.output)) return;
+      change(() => {
+        for (const name of gone) markInput(node, name, null);
+        for (const name of fresh) markInput(node, name, { name: proposeInputName(root(), node, name) });
+        if (output !== Boolean(marks.output)) markOutput(node, output ? { name: proposeOutputName(root(), node) } : null);
+      });
     },
     rename(entry, name) {
       store.edit(entry, { ...entry.mark, name }, entry.group);

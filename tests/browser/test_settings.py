@@ -177,6 +177,23 @@ def test_app_mode_is_taken_over_and_written_back(editor: Editor) -> None:
     expect(widgets).to_have_count(1)
 
 
+def test_a_node_is_marked_from_the_selection_toolbox(editor: Editor) -> None:
+    editor.load(unmarked(PLAIN.ui)).open_panel()
+    editor.page.mouse.click(*editor.position(SAVE))
+    editor.page.locator("[data-testid=selection-toolbox]").get_by_label("API inputs and outputs").click()
+    dialog = editor.page.locator("dialog.cc-dialog")
+    expect(dialog).to_contain_text("API of Save Image")
+    dialog.get_by_label("filename_prefix").check()
+    dialog.get_by_label("API output").check()
+    shoot(editor, "mark-node")
+    dialog.get_by_role("button", name="Save").click()
+    assert editor.listed() == ["filename_prefix", "image"]
+    editor.undo_until([])
+    editor.page.evaluate("() => app.canvas.deselectAll()")
+    editor.page.evaluate("() => app.extensionManager.command.execute('ComfyCapsule.Mark')")
+    expect(editor.page.get_by_text("Select one node").first).to_be_visible()
+
+
 def test_what_is_deleted_with_its_node_is_said(marked: Editor) -> None:
     marked.page.mouse.click(*marked.position(SAVE))
     marked.page.keyboard.press("Delete")

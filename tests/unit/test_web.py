@@ -58,8 +58,10 @@ def test_every_word_is_there_and_used() -> None:
     assert words - used == templated
 
 
-def test_the_command_has_one_label() -> None:
+def test_each_command_has_one_label() -> None:
     locale = json.loads((ROOT / "locales/en/commands.json").read_text())
-    label = re.search(r'"export.action": "(.*)"', (WEB / "strings.mjs").read_text())
-    assert label is not None
-    assert locale == {"ComfyCapsule_Export": {"label": label[1]}}
+    words = dict(re.findall(r'^  "(\w+)\.action": "(.*)"', (WEB / "strings.mjs").read_text(), re.MULTILINE))
+    assert locale == {
+        "ComfyCapsule_Export": {"label": words["export"]},
+        "ComfyCapsule_Mark": {"label": words["mark"]},
+    }
