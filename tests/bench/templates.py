@@ -18,6 +18,7 @@ from comfy_capsule.packager.comfy import find_install
 
 from .cache import building, cache_root
 from .comfyui import bench_install
+from .frontends import frontend_root
 from .serving import running
 from .system import browser
 
@@ -54,12 +55,17 @@ class Templates(NamedTuple):
     object_info: Json
 
 
-def templates() -> Templates:
+def templates(front_end: str = "") -> Templates:
     """The templates of the bench's ComfyUI; the first time it takes about three minutes, later a second.
+
+    Args:
+        front_end: the version that exports them; without one the ComfyUI's own.
 
     The definitions list the files that the templates declare, which lay empty in the models folders.
     """
     folder, versions = _package()
+    if front_end:
+        versions[0] = front_end
     workflows = _workflows(folder)
     final = cache_root() / "templates" / "-".join([*versions, hashlib.sha256(_EXPORT.encode()).hexdigest()[:8]])
     final.parent.mkdir(exist_ok=True)
@@ -67,7 +73,7 @@ def templates() -> Templates:
         with building(final) as place:
             if place is not None:
                 lay_out(workflows, place / "models")
-                object_info, exported = _export(workflows, place / "models")
+                object_info, exported = _export(workflows, place / "models", front_end)
                 (place / "object_info.json").write_text(json.dumps(object_info))
                 (place / "exported.json").write_text(json.dumps(exported))
     exported = json.loads((final / "exported.json").read_text())
@@ -114,10 +120,13 @@ def _workflows(folder: Path) -> dict[str, Json]:
     return {name: said for name, said in read.items() if isinstance(said, dict) and "nodes" in said}
 
 
-def _export(workflows: dict[str, Json], models: Path) -> tuple[Json, dict[str, Json]]:
+def _export(workflows: dict[str, Json], models: Path, front_end: str) -> tuple[Json, dict[str, Json]]:
     from playwright.sync_api import sync_playwright
 
-    with running(bench_install(), extra_args=["--models-directory", str(models)]) as comfy, sync_playwright() as driver:
+    arguments = ["--models-directory", str(models)]
+    if front_end:
+        arguments += ["--front-end-root", str(frontend_root(front_end))]
+    with running(bench_install(), extra_args=arguments) as comfy, sync_playwright() as driver:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         chromium = driver.chromium.launch(executable_path=str(browser()), args=flags)
         page = chromium.new_page()

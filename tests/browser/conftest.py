@@ -10,9 +10,10 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from bench import RunningComfy, fresh_install, running
+from bench.frontends import frontend_root
 from bench.system import browser
 from browser.editor import Editor
-from browser.frontends import frontend_root, versions
+from browser.frontends import versions
 from browser.packs import clone_ourselves, install_requirements, publish_ourselves
 
 ARTEFACTS = Path(__file__).parents[2] / "artefacts" / "browser"

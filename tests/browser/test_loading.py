@@ -13,8 +13,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from bench import RunningComfy, fresh_install, running
+from bench.frontends import frontend_root
 from browser.editor import Editor
-from browser.frontends import frontend_root, versions
+from browser.frontends import versions
 from browser.packs import clone_ourselves
 
 NAMES = ("comfy-capsule", "comfy_capsule", "my.pack")
