@@ -118,6 +118,7 @@ def main(front_ends: list[str]) -> None:
     share = min(share_of(templates(version)) for version in front_ends or [""])
     figure = {"name": "templates-roundtrip", "value": round(share, 4), "unit": "share", "goal": "= 1"}
     print(json.dumps({**figure, "met": share == 1}))
+    sys.exit(share < 1)
 
 
 if __name__ == "__main__":
