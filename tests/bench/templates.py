@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -46,6 +47,7 @@ class Templates(NamedTuple):
     Attributes:
         workflows: as they are shipped.
         saved: as the front-end saves them; it gives some nodes inside subgraphs other ids than they are shipped with.
+            Without those that it cannot open: front-end 1.53.10 stops at ``basic_image_color_adjustment``.
         graphs: the API graphs, with the ids of `saved`.
     """
 
@@ -121,7 +123,7 @@ def _workflows(folder: Path) -> dict[str, Json]:
 
 
 def _export(workflows: dict[str, Json], models: Path, front_end: str) -> tuple[Json, dict[str, Json]]:
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import Error, sync_playwright
 
     arguments = ["--models-directory", str(models)]
     if front_end:
@@ -134,7 +136,12 @@ def _export(workflows: dict[str, Json], models: Path, front_end: str) -> tuple[J
         page.route(re.compile(r"^https?://(?!127\.0\.0\.1)"), lambda route: route.abort())
         page.goto(comfy.base_url)
         page.wait_for_function(_READY, timeout=60_000)
-        exported = {name: page.evaluate(_EXPORT, workflow) for name, workflow in workflows.items()}
+        exported = {}
+        for name, workflow in workflows.items():
+            try:
+                exported[name] = page.evaluate(_EXPORT, workflow)
+            except Error as error:
+                print(f"{name} is not opened by this front-end: {error.message.splitlines()[0]}", file=sys.stderr)
         object_info: Json = page.request.get(f"{comfy.base_url}/object_info").json()
         chromium.close()
     return object_info, exported
