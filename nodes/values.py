@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
+
+from ..packager.strict_json import loads
 
 
 def read_json(text: str) -> object:
@@ -15,7 +16,7 @@ def read_json(text: str) -> object:
         ValueError: one sentence that tells where it ends to be JSON, and nothing of the text, which may be a secret.
     """
     try:
-        return json.loads(text, parse_constant=_no_number, parse_float=_finite)
+        return loads(text)
     except RecursionError:
         raise ValueError("The text is no JSON that can be read: it is nested too deeply.") from None
     except ValueError as error:
@@ -67,14 +68,3 @@ def find_below(folders: Mapping[str, str], path: object) -> tuple[str, str, str]
     if below:
         raise ValueError(f"There is no file {path!r} in ComfyUI's {among} folder.")
     raise ValueError(f"The file {path!r} is outside ComfyUI's {among} folder, and the API gives back no such file.")
-
-
-def _no_number(word: str) -> object:
-    raise ValueError(f"{word} is no number")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if math.isinf(number):
-        raise ValueError("a number is too large")
-    return number

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from ..errors import BadInput
+from ..strict_json import loads
 
 
 def read_text(text: str) -> Any:
@@ -16,7 +16,7 @@ def read_text(text: str) -> Any:
         BadInput: ``mark-default-not-json``. Nothing of the text is told: it may be a secret.
     """
     try:
-        return json.loads(text, parse_constant=_no_number, parse_float=_finite)
+        return loads(text)
     except RecursionError:
         raise BadInput("mark-default-not-json", "it is nested too deeply") from None
     except ValueError as error:
@@ -33,14 +33,3 @@ def write_text(value: Any, old: object) -> str:
         except BadInput:
             pass
     return text
-
-
-def _no_number(word: str) -> Any:
-    raise ValueError(f"{word} is no number")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if math.isinf(number):
-        raise ValueError("a number is too large")
-    return number

@@ -12,7 +12,8 @@ import pytest
 
 def _load() -> ModuleType:
     """By its path: `nodes/__init__.py` imports ComfyUI."""
-    spec = importlib.util.spec_from_file_location("values", Path(__file__).parents[2] / "nodes/values.py")
+    name = "comfy_capsule.nodes.values"
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[2] / "nodes/values.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
