@@ -1,6 +1,7 @@
 /**
  * What shows that a node is marked, on the classic canvas and in Vue nodes: a badge that counts, and an outline
- * around each marked widget, of another colour where the mark has a problem. Nothing is added to the nodes' own elements, so nothing is lost when they are drawn again.
+ * around each marked widget, of another colour where the mark has a problem. Nothing is added to the nodes' own
+ * elements, so nothing is lost when they are drawn again.
  */
 import { marksOf } from "./marks.mjs";
 import { t } from "./strings.mjs";

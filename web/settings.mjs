@@ -94,7 +94,7 @@ function allows(mark, limits, value) {
 }
 
 /** What a caller gets who leaves the input out: the mark's default, or else what stands in the editor. */
-export const valueOf = (node, widgetName, mark) => mark.default ?? findWidget(node, widgetName)?.value;
+const valueOf = (node, widgetName, mark) => mark.default ?? findWidget(node, widgetName)?.value;
 
 /** @returns {ReturnType<typeof faultOf>} also when the mark does not allow the value that stands in the editor */
 export function faultIn(node, widgetName, mark) {

@@ -53,12 +53,10 @@ export function createStore(app) {
       store.chosenName = name;
     },
     toggleInput(node, widget, marked) {
-      const mark = marked ? { name: proposeInputName(root(), node, widget) } : null;
-      change(() => markInput(node, widget, mark));
+      change(() => setInput(node, widget, marked));
     },
     toggleOutput(node, marked) {
-      const mark = marked ? { name: proposeOutputName(root(), node) } : null;
-      change(() => markOutput(node, mark));
+      change(() => setOutput(node, marked));
     },
     /** Mark these widgets of a node and no others, and the node as output or not; one step to undo. */
     setMarks(node, widgets, output) {
@@ -67,9 +65,9 @@ export function createStore(app) {
       const fresh = widgets.filter((name) => !(name in marks.inputs));
       if (!gone.length && !fresh.length && output === Boolean(marks.output)) return;
       change(() => {
-        for (const name of gone) markInput(node, name, null);
-        for (const name of fresh) markInput(node, name, { name: proposeInputName(root(), node, name) });
-        if (output !== Boolean(marks.output)) markOutput(node, output ? { name: proposeOutputName(root(), node) } : null);
+        for (const name of gone) setInput(node, name, false);
+        for (const name of fresh) setInput(node, name, true);
+        if (output !== Boolean(marks.output)) setOutput(node, output);
       });
     },
     rename(entry, name) {
@@ -102,15 +100,9 @@ export function createStore(app) {
         const named = { input: [], output: [] };
         for (const { node, widget, description } of inputs) {
           const title = findWidget(node, widget).label;
-          const mark = { name: proposeInputName(root(), node, widget), ...(title && { title }), ...(description && { description }) };
-          markInput(node, widget, mark);
-          named.input.push({ mark });
+          named.input.push({ mark: setInput(node, widget, true, { ...(title && { title }), ...(description && { description }) }) });
         }
-        for (const node of outputs) {
-          const mark = { name: proposeOutputName(root(), node) };
-          markOutput(node, mark);
-          named.output.push({ mark });
-        }
+        for (const node of outputs) named.output.push({ mark: setOutput(node, true) });
         for (const [kind, entries] of Object.entries(named)) writeOrder(root(), kind, entries);
       });
     },
@@ -145,6 +137,19 @@ export function createStore(app) {
     fresh.clear();
     if (copies.size > 0 && renameCopies(root(), copies)) change(() => {});
     else store.refresh();
+  }
+
+  /** Mark a widget under a name of its own, or unmark it; the mark. */
+  function setInput(node, widget, marked, said = {}) {
+    const mark = marked ? { name: proposeInputName(root(), node, widget), ...said } : null;
+    markInput(node, widget, mark);
+    return mark;
+  }
+
+  function setOutput(node, marked) {
+    const mark = marked ? { name: proposeOutputName(root(), node) } : null;
+    markOutput(node, mark);
+    return mark;
   }
 
   function change(write) {
