@@ -6,6 +6,7 @@
  * `"<graph>:<node>:<widget>"` (front-end 1.46 and newer; percent-encoded since 1.47) or `"<graph>:<node>"`.
  */
 import { everyNode } from "./marks.mjs";
+import { targetsAt } from "./targets.mjs";
 import { findWidget } from "./widgets.mjs";
 
 /** @returns {{inputs: {node: any, widget: string, description: string}[], outputs: any[], unresolved: number}} */
@@ -52,20 +53,19 @@ const innerNode = (graph, owner, id) =>
 
 /** Up to front-end 1.46 a promoted widget stands by its inner node's id: the host that shows it is meant. */
 function promotedBy(graph, id, widget) {
-  for (const node of graph.nodes.filter((each) => each.isSubgraphNode?.())) {
-    const index = (node.inputs ?? []).findIndex((_, slot) => setsInner(node, slot, id, widget));
-    if (index >= 0 && node.inputs[index].widget) return { node, widget: node.inputs[index].widget.name };
-    if (node.properties?.proxyWidgets?.some?.(([inner, name]) => String(inner) === id && name === widget)) {
-      const shown = [widget, `${id}: ${widget}`].find((name) => findWidget(node, name));
-      if (shown) return { node, widget: shown };
-    }
+  for (const host of graph.nodes.filter((each) => each.isSubgraphNode?.())) {
+    const inner = rootNode(host.subgraph, id);
+    const meant = inner ? targetsAt([host], inner, widget).map(String) : [];
+    const sets = (name) => {
+      const own = new Set(targetsAt([], host, name).map(String));
+      return meant.every((target) => own.has(target));
+    };
+    const shown = meant.length > 0 && (host.widgets ?? []).find(({ name }) => sets(name));
+    if (shown) return { node: host, widget: shown.name };
+    const isProxy = ([proxied, name]) => String(proxied) === id && name === widget;
+    if (meant.length && host.properties?.proxyWidgets?.some?.(isProxy)) return { node: inner, widget }; // several have its name
   }
   return null;
-}
-
-function setsInner(host, slot, id, widget) {
-  const links = host.resolveSubgraphInputLinks?.(slot) ?? [];
-  return links.some(({ inputNode, input }) => String(inputNode?.id) === id && (input?.widget?.name ?? input?.name) === widget);
 }
 
 /**

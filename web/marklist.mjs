@@ -21,7 +21,7 @@ export function createMarkList(app, store) {
 
   function draw() {
     const editing = element.contains(document.activeElement) && document.activeElement.matches("input");
-    const selection = store.entries.length ? null : (app.rootGraph ?? app.graph)?.extra?.linearData;
+    const selection = store.entries.length ? null : store.root?.extra?.linearData;
     const wanted = { words: wordsOf(store.entries) + JSON.stringify(selection), nodes: store.entries.map((entry) => entry.node) };
     const same = wanted.words === shown.words && wanted.nodes.every((node, index) => node === shown.nodes[index]);
     if (editing || same) return; // what is being typed is not taken away; blur draws again
@@ -138,10 +138,11 @@ export function createMarkList(app, store) {
   }
 
   function appModeHint() {
-    const { inputs, outputs } = readSelection(app.rootGraph ?? app.graph);
+    const { inputs, outputs, unresolved } = readSelection(store.root);
     if (!inputs.length && !outputs.length) return [];
     return [
       h("p", {}, t("app.found", { inputs: inputs.length, outputs: outputs.length })),
+      unresolved > 0 && h("p.cc-note", {}, t("app.lost", { count: unresolved })),
       h("button.cc-plain", { type: "button", onclick: () => store.useAppMode() }, t("app.use")),
     ];
   }

@@ -5,15 +5,16 @@
  * @typedef {{name: string, title?: string, description?: string, required?: boolean, default?: any, minimum?: number,
  *   maximum?: number, step?: number, choices?: any[], maxLength?: number}} Mark  bounds only narrow the node's own
  * @typedef {{v: 1, inputs: Object<string, Mark>, output?: Mark}} NodeMarks  inputs by widget name
- * @typedef {"duplicate"|"missing"|"linked"|"inactive"|"name"|"json"|"bounds"|"default"|""} Problem
- * @typedef {{kind: "input"|"output", node: any, widget: string, mark: Mark, problem: Problem, group: string, own?: boolean}} Entry
- *   `group` as layout.mjs has it; `own`: of an API node, which is a mark by being there and holds its name in a widget of its own
+ * @typedef {"duplicate"|"missing"|"linked"|"shared"|"group"|"inactive"|"name"|"json"|"bounds"|"default"|""} Problem
+ * @typedef {{kind: "input"|"output", node: any, widget: string, mark: Mark, problem: Problem, group: string, own?: boolean,
+ *   targets: import("./targets.mjs").Target[]}} Entry  `targets`: what an input sets; `group` as layout.mjs has it; `own`: of an API node, which is a mark by being there and holds its name in a widget of its own
  */
 
 import { isApiNode, nameApiNode, ownEntry } from "./apinodes.mjs";
 import { arrange } from "./layout.mjs";
 import { faultIn } from "./settings.mjs";
-import { findWidget, isLinked, NAME, nodeProblem } from "./widgets.mjs";
+import { pathsOf, targetsOf } from "./targets.mjs";
+import { findWidget, isGroupNode, NAME, nodeProblem } from "./widgets.mjs";
 
 export const KEY = "capsule";
 
@@ -83,17 +84,18 @@ export function* everyNode(graph, seen = new Set()) {
 /** @returns {Entry[]} all marks of the graph, inputs before outputs, in the order that the user gave them */
 export function collect(graph) {
   const entries = [];
+  const paths = pathsOf(graph);
   for (const node of everyNode(graph)) {
-    if (isApiNode(node)) entries.push(ownEntry(node));
+    if (isApiNode(node)) entries.push(withTargets(ownEntry(node), paths));
     if (!isMarked(node)) continue;
     const marks = marksOf(node);
     for (const [widget, mark] of Object.entries(marks.inputs)) {
-      entries.push({ kind: "input", node, widget, mark, problem: inputProblem(node, widget, mark) });
+      entries.push(inputEntry({ kind: "input", node, widget, mark }, paths));
     }
     if (marks.output) entries.push({ kind: "output", node, widget: "", mark: marks.output, problem: nodeProblem(node) });
   }
   const ordered = ["input", "output"].flatMap((kind) => arrange(graph, kind, entries.filter((entry) => entry.kind === kind)));
-  return flagDuplicates(ordered);
+  return flagShared(flagDuplicates(ordered));
 }
 
 function flagDuplicates(entries) {
@@ -106,10 +108,30 @@ function flagDuplicates(entries) {
   return entries;
 }
 
-function inputProblem(node, widgetName, mark) {
-  if (!findWidget(node, widgetName)) return "missing";
-  if (isLinked(node, widgetName)) return "linked";
-  const fault = faultIn(node, widgetName, mark);
+/** Two inputs that set one value: the second is wrong, as at export. */
+function flagShared(entries) {
+  const reached = new Set();
+  for (const entry of entries.filter(({ kind }) => kind === "input")) {
+    const keys = entry.targets.map((target) => target.join("\n"));
+    if (keys.some((key) => reached.has(key))) entry.problem ||= "shared";
+    for (const key of keys) reached.add(key);
+  }
+  return entries;
+}
+
+const withTargets = (entry, paths) =>
+  ({ ...entry, targets: entry.kind === "input" ? targetsOf(paths, entry.node, entry.widget).targets : [] });
+
+function inputEntry(entry, paths) {
+  const { targets, free } = targetsOf(paths, entry.node, entry.widget);
+  return { ...entry, targets, problem: inputProblem(entry, targets, free) };
+}
+
+function inputProblem({ node, widget, mark }, targets, free) {
+  if (isGroupNode(node)) return "group";
+  if (!findWidget(node, widget) || !targets.length) return "missing";
+  if (!free.length) return "linked";
+  const fault = faultIn(node, widget, mark);
   return nodeProblem(node) || (fault && (fault === "default" ? fault : "bounds"));
 }
 

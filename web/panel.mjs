@@ -17,7 +17,7 @@ export function openPanel(element, app, store, exporter) {
   ensureStyle();
   const list = createMarkList(app, store);
   const box = createExportBox(store, exporter);
-  const about = iconButton("pi pi-pencil", t("edit.about"), () => editAbout(store, app.rootGraph ?? app.graph));
+  const about = iconButton("pi pi-pencil", t("edit.about"), () => editAbout(store, store.root));
   const root = h("section.comfy-capsule", { "aria-label": t("tab.title") }, h("h2", {}, t("tab.title"), about), list.element, box.element);
   element.replaceChildren(root);
   root.addEventListener("pointerenter", () => box.draw()); // the workflow may have been renamed or saved as another

@@ -21,6 +21,10 @@ export function createStore(app) {
   const root = () => app.rootGraph ?? app.graph;
   const fresh = new Set();
   const store = {
+    /** The root graph; another one after each load. */
+    get root() {
+      return root();
+    },
     /** @type {import("./marks.mjs").Entry[]} */
     entries: [],
     /** @type {ExportState} */

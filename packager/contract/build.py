@@ -6,7 +6,17 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..errors import BadInput
-from ..workflow import InputMark, Marks, arranged, definition_of, find_marks, is_link, read_layout, with_api_nodes
+from ..workflow import (
+    InputMark,
+    Marks,
+    arranged,
+    definition_of,
+    find_marks,
+    is_group_node,
+    is_link,
+    read_layout,
+    with_api_nodes,
+)
 from ..workflow.check import Graph
 from .models import Contract, Input, Output, Target
 from .narrow import narrowed
@@ -65,7 +75,8 @@ def build_with_notes(
         if not targets:
             sentence = _no_target(mark, api)
             if marks.source != "app-mode":
-                raise BadInput("mark-without-target", sentence, _NO_TARGET_CURE)
+                cure = _GROUP_NODE_CURE if is_group_node(mark.class_type) else _NO_TARGET_CURE
+                raise BadInput("mark-without-target", sentence, cure)
             notes.append(sentence)  # the front-end drops what it cannot resolve, too
             continue
         for target in (*targets, *((each.node, each.input) for each in _places(targets, api))):
@@ -94,6 +105,7 @@ def choice_key(node: str, input_name: str) -> str:
 
 
 _NO_TARGET_CURE = "Remove the mark, or undo the change and export the API graph again."
+_GROUP_NODE_CURE = "Open the workflow in a newer ComfyUI, which makes subgraphs of group nodes, and mark their widgets."
 
 
 def _settable(api: Graph, target: tuple[str, str]) -> bool:
@@ -109,7 +121,9 @@ def _where(mark: InputMark) -> str:
 
 def _no_target(mark: InputMark, api: Graph) -> str:
     present = [(node, name) for node, name in mark.targets if node in api]
-    if any(is_link(api[node]["inputs"].get(name)) for node, name in present):
+    if is_group_node(mark.class_type):
+        why = "which is a group node"
+    elif any(is_link(api[node]["inputs"].get(name)) for node, name in present):
         why = "which is an input that a link feeds"
     elif present:
         why = "which that node does not have"

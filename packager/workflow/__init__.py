@@ -9,6 +9,7 @@ from .mentions import Mention, mentions
 from .read import WorkflowFile, is_api_graph, is_ui_graph, read_workflow_file
 from .signatures import MARKER, frozen_signature, frozen_signatures
 from .uses import FileChoice, file_choices, input_files, produced_files, used_classes
+from .walk import is_group_node
 
 __all__ = [
     "API_INPUTS",
@@ -33,6 +34,7 @@ __all__ = [
     "frozen_signatures",
     "input_files",
     "is_api_graph",
+    "is_group_node",
     "is_link",
     "is_ui_graph",
     "mentions",

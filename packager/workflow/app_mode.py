@@ -74,10 +74,11 @@ def _input(entry: object, everything: list[Node]) -> Selected | None:
     settings = entry[2] if len(entry) > 2 and isinstance(entry[2], Mapping) else {}
     description = str(settings.get("description") or "")
     nodes = tuple(_named(parts, _local_id(text), everything))
-    if nodes:
-        return Selected(nodes, widget, description)
-    promoted = _promoting(_local_id(text), widget, everything)
-    return Selected((promoted[0],), promoted[1], description) if promoted else None
+    if not nodes:
+        nodes, widget = _promoting(_local_id(text), widget, everything)
+    if not any(widget_targets(node, widget) for node in nodes):
+        return None
+    return Selected(nodes, widget, description)
 
 
 def _named(parts: list[str], local: str, everything: list[Node]) -> Iterator[Node]:
@@ -90,18 +91,21 @@ def _named(parts: list[str], local: str, everything: list[Node]) -> Iterator[Nod
     yield from (node for node in everything if not node.path and node.id == local)
 
 
-def _promoting(local: str, widget: str, everything: list[Node]) -> tuple[Node, str] | None:
-    """The root host, and its widget, that promotes `widget` of the inner node `local`.
+def _promoting(local: str, widget: str, everything: list[Node]) -> tuple[tuple[Node, ...], str]:
+    """The root host, and its widget, that promotes `widget` of the inner node `local`; no node where none does.
 
     The selection keeps the inner node's id from before front-end 1.47, also after it has turned ``proxyWidgets`` into
-    links: so the host's widgets are followed to what they set, whichever way they are kept.
+    links: so the host's widgets are followed to what they set, whichever way they are kept. Where several of them have
+    one name, the inner node itself is meant.
     """
-    for node in everything:
-        if node.id != local or len(node.path) != 1:
-            continue
+    inner = [node for node in everything if node.id == local and len(node.path) == 1]
+    for node in inner:
         meant = set(widget_targets(node, widget))
         host = node.path[0]
         for name in host.promoted:
             if meant and meant <= set(widget_targets(host, name)):
-                return host, name
-    return None
+                return (host,), name
+    for node in inner:
+        if [local, widget] in [[str(each) for each in proxy[:2]] for proxy in node.path[0].proxies]:
+            return tuple(each for each in inner if each.raw is node.raw), widget
+    return (), widget

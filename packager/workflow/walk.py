@@ -83,12 +83,15 @@ class Node:
     @property
     def promoted(self) -> list[str]:
         """Of a host: the names of its widgets, in both forms that promotion has had."""
-        proxies = [
-            entry[1] for entry in self.properties.get("proxyWidgets") or () if isinstance(entry, list) and entry[1:]
-        ]
         linked = [slot["widget"].get("name") for slot in self.inputs if isinstance(slot.get("widget"), Mapping)]
         inner = self.definition.input_names if self.definition is not None else []
-        return list(dict.fromkeys(str(name) for name in [*linked, *proxies, *inner]))
+        return list(dict.fromkeys(str(name) for name in [*linked, *(entry[1] for entry in self.proxies), *inner]))
+
+    @property
+    def proxies(self) -> list[list[Any]]:
+        """Of a host: ``[inner node id, widget, …]`` of each widget that it promotes, up to front-end 1.46."""
+        found = self.properties.get("proxyWidgets")
+        return [entry for entry in (found if isinstance(found, list) else ()) if isinstance(entry, list) and entry[1:]]
 
     @property
     def definition(self) -> Graph | None:
@@ -146,12 +149,17 @@ def widget_targets(node: Node, widget: str) -> list[tuple[str, str]]:
     the inner widgets it stands for, through however many hosts.
     """
     if node.type == _PRIMITIVE:
-        if widget.startswith("control_"):
-            return []
+        if widget.startswith("control_") or not node.raw.get("widgets_values"):
+            return []  # the front-end gives it no widget where what it feeds has none
         return _unique(_fed_by(node.graph, node.path, node.id, 0))
     if node.definition is not None:
         return _unique(_promoted(node, widget))
     return [(node.api_id, widget)]
+
+
+def is_group_node(node_type: str) -> bool:
+    """Whether a node is a group of nodes, as front-ends up to 1.46 had them; newer ones turn them into subgraphs."""
+    return node_type.startswith(("workflow>", "workflow/"))
 
 
 def host_label(node: Node, widget: str) -> str:
@@ -181,9 +189,7 @@ def _promoted(host: Node, widget: str) -> Iterator[tuple[str, str]]:
         if found:
             yield from found
             return
-    for entry in host.properties.get("proxyWidgets") or ():
-        if not isinstance(entry, list) or len(entry) < 2:
-            continue
+    for entry in host.proxies:
         inner_id, name = str(entry[0]), str(entry[1])
         raw = inner.nodes.get(inner_id)
         if raw is not None and widget in (name, f"{inner_id}: {name}"):

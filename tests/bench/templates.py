@@ -9,6 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -122,8 +123,14 @@ def _workflows(folder: Path) -> dict[str, Json]:
     return {name: said for name, said in read.items() if isinstance(said, dict) and "nodes" in said}
 
 
-def _export(workflows: dict[str, Json], models: Path, front_end: str) -> tuple[Json, dict[str, Json]]:
-    from playwright.sync_api import Error, sync_playwright
+@contextmanager
+def template_editor(models: Path, front_end: str = "") -> Iterator[Any]:
+    """A Playwright page with the editor open, of a ComfyUI whose models lie in `models`.
+
+    Args:
+        front_end: its version; without one the ComfyUI's own.
+    """
+    from playwright.sync_api import sync_playwright
 
     arguments = ["--models-directory", str(models)]
     if front_end:
@@ -136,12 +143,30 @@ def _export(workflows: dict[str, Json], models: Path, front_end: str) -> tuple[J
         page.route(re.compile(r"^https?://(?!127\.0\.0\.1)"), lambda route: route.abort())
         page.goto(comfy.base_url)
         page.wait_for_function(_READY, timeout=60_000)
-        exported = {}
-        for name, workflow in workflows.items():
-            try:
-                exported[name] = page.evaluate(_EXPORT, workflow)
-            except Error as error:
-                print(f"{name} is not opened by this front-end: {error.message.splitlines()[0]}", file=sys.stderr)
-        object_info: Json = page.request.get(f"{comfy.base_url}/object_info").json()
+        yield page
         chromium.close()
+
+
+def each_in_editor(page: Any, workflows: dict[str, Json], script: str) -> dict[str, Json]:
+    """What `script` gives for each workflow; those that the front-end cannot open are told and left out."""
+    from playwright.sync_api import Error
+
+    found = {}
+    for name, workflow in workflows.items():
+        try:
+            found[name] = page.evaluate(script, workflow)
+        except Error as error:
+            print(f"{name} is not opened by this front-end: {error.message.splitlines()[0]}", file=sys.stderr)
+    return found
+
+
+def _export(workflows: dict[str, Json], models: Path, front_end: str) -> tuple[Json, dict[str, Json]]:
+    with template_editor(models, front_end) as page:
+        exported = each_in_editor(page, workflows, _EXPORT)
+        object_info: Json = page.request.get(f"{page.url.rstrip('/')}/object_info").json()
     return object_info, exported
+
+
+def shipped_workflows() -> dict[str, Json]:
+    """Every template by name, as it is shipped."""
+    return _workflows(_package()[0])

@@ -192,6 +192,15 @@ def test_two_marks_with_one_name_or_one_target() -> None:
     assert "'steps' of node 10:3 (Sampler)" in error.message
 
 
+def test_a_group_node_is_to_be_made_a_subgraph_first() -> None:
+    ui, api = twice()
+    ui["nodes"].append({"id": 40, "type": "workflow>mine", "properties": {}})
+    mark(node_of(ui, 40), "seed", "seed")
+    error = refused(ui, api)
+    assert error.code == "mark-without-target"
+    assert "makes subgraphs of group nodes" in error.cure
+
+
 def test_outputs() -> None:
     ui, api = twice()
     contract = build_contract("demo", ui, api, INFO)

@@ -89,12 +89,14 @@ def test_a_primitive_sets_what_it_feeds_through_reroutes_and_into_hosts() -> Non
 def test_a_primitive_inside_feeds_out_of_its_definition() -> None:
     ui, _ = twice()
     soften = ui["definitions"]["subgraphs"][1]
-    soften["nodes"].append({"id": 9, "type": "PrimitiveNode", "properties": {}})
+    soften["nodes"].append({"id": 9, "type": "PrimitiveNode", "properties": {}, "widgets_values": [7]})
     soften["links"].append({"id": 6, "origin_id": 9, "origin_slot": 0, "target_id": -20, "target_slot": 1})
     outer = ui["definitions"]["subgraphs"][0]
     outer["links"].append({"id": 6, "origin_id": 4, "origin_slot": 1, "target_id": 3, "target_slot": 1})
     mark(soften["nodes"][-1], "value", "seed")
     assert targets(ui) == {"seed": [("10:3", "seed"), ("11:3", "seed")]}
+    del soften["nodes"][-1]["widgets_values"]  # newer front-ends give it no widget when what it feeds has none
+    assert targets(ui) == {"seed": []}
 
 
 def test_a_definition_that_holds_itself_ends() -> None:
@@ -165,6 +167,17 @@ def test_app_mode_in_every_form(entry: list[Any], expected: list[tuple[str, str]
     assert marks.source == "app-mode"
     assert list(marks.inputs[0].targets) == expected
     assert [each.nodes for each in marks.outputs] == [("30",), ("31",)]
+
+
+def test_app_mode_of_two_promoted_widgets_of_one_name_means_the_inner_nodes() -> None:
+    ui, _ = twice()
+    outer = ui["definitions"]["subgraphs"][0]
+    outer["nodes"] += [{"id": 90 + n, "type": "KSampler", "properties": {}} for n in (1, 2)]
+    node_of(ui, 10)["properties"]["proxyWidgets"] = [["91", "cfg"], ["92", "cfg"]]
+    ui["extra"]["linearData"] = {"inputs": [[91, "cfg"], [92, "cfg"], [92, "steps"]], "outputs": []}
+    marks = find_marks(ui)
+    assert [set(each.targets) for each in marks.inputs] == [{("10:91", "cfg")}, {("10:92", "cfg"), ("11:92", "cfg")}]
+    assert len(marks.unresolved) == 1, "the host shows no such widget"
 
 
 def test_app_mode_gives_names_and_says_what_it_leaves_out() -> None:

@@ -2,22 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readSelection, writeSelection } from "../../../web/appmode.mjs";
-
-const node = (id, names, extra = {}) => ({
-  id, mode: 0, widgets: names.map((name) => ({ name })), inputs: names.map((name) => ({ name, widget: { name } })), ...extra,
-});
+import { markableWidgets } from "../../../web/widgets.mjs";
+import { graph as graphOf, host, link, node } from "./graphs.mjs";
 
 function graph(linearData) {
-  const inner = node("7", ["text", "a:b c"]);
-  const definition = { id: "def", nodes: [inner] };
-  inner.graph = definition;
-  const host = node("9", ["prompt"], {
-    isSubgraphNode: () => true, subgraph: definition,
-    resolveSubgraphInputLinks: (slot) => (slot === 0 ? [{ inputNode: inner, input: { name: "text", widget: { name: "text" } } }] : []),
-  });
-  const root = { id: "root", nodes: [node("1", ["ckpt_name"]), node("2", []), host], extra: { linearData } };
-  for (const each of root.nodes) each.graph = root;
-  return root;
+  const definition = link(graphOf(node("7", ["text", "a:b c"])), -10, "7");
+  Object.assign(definition, { id: "def", inputs: [{ name: "prompt" }] });
+  return Object.assign(graphOf(node("1", ["ckpt_name"]), node("2"), host("9", definition)), { id: "root", extra: { linearData } });
 }
 
 const shown = ({ inputs, outputs, unresolved }) =>
@@ -31,6 +22,15 @@ test("every form of an entry is read", () => {
   assert.deepEqual(read([["root:9:prompt", "x"]]), [["9 prompt"], [], 0]);
   assert.deepEqual(read([["def:7:a%3Ab%20c", "x"]]), [["7 a:b c"], [], 0]);
   assert.deepEqual(read([[7, "text"]]), [["9 prompt"], [], 0]); // the host that shows it
+});
+
+test("of two promoted widgets of one name, the second is meant by its inner node", () => {
+  const definition = graphOf(node("7", ["text"]), node("8", ["text"]));
+  const proxyWidgets = [["7", "text"], ["8", "text"]];
+  const old = host("9", definition, { properties: { proxyWidgets }, widgets: [{ name: "text", serialize: false }, { name: "text" }] });
+  const root = Object.assign(graphOf(old), { id: "root", extra: { linearData: { inputs: [[7, "text"], [8, "text"]] } } });
+  assert.deepEqual(shown(readSelection(root)), [["9 text", "8 text"], [], 0]);
+  assert.deepEqual(markableWidgets(old).map(({ serialize }) => serialize), [false], "by name, so the first of them");
 });
 
 test("what leads nowhere is counted, and never guessed", () => {

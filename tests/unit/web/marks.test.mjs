@@ -3,20 +3,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as own from "../../../web/marks.mjs";
 import * as widgets from "../../../web/widgets.mjs";
+import { graph, link, node } from "./graphs.mjs";
 
 const marks = { ...own, ...widgets };
 
-/** A node as LiteGraph has it, as far as marks look at it. */
-function node(id, widgets = [], extra = {}) {
-  return {
-    id, type: "KSampler", title: "KSampler", mode: 0, properties: {},
-    widgets: widgets.map((name) => ({ name, type: "number" })),
-    inputs: widgets.map((name) => ({ name, widget: { name } })),
-    isInputConnected: () => false,
-    ...extra,
-  };
-}
-const graph = (...nodes) => ({ nodes });
 const names = (entries) => entries.map((entry) => `${entry.kind} ${entry.mark.name}${entry.problem && ` ${entry.problem}`}`);
 
 test("a mark is one object in the node's properties, and is gone with the last one", () => {
@@ -65,14 +55,14 @@ test("marks are collected through subgraphs, a definition that is used twice onc
 });
 
 test("problems are found: taken name, lost widget, link, bypass", () => {
-  const linked = node(2, ["cfg"], { isInputConnected: (slot) => slot === 0 });
+  const linked = node(2, ["cfg"]);
   const nodes = [node(1, ["seed"]), linked, node(3, []), node(4, ["seed"]), node(5, ["steps"], { mode: 4 })];
   marks.markInput(nodes[0], "seed", { name: "seed" });
   marks.markInput(linked, "cfg", { name: "cfg" });
   marks.markInput(nodes[2], "gone", { name: "gone" });
   marks.markInput(nodes[3], "seed", { name: "seed" });
   marks.markInput(nodes[4], "steps", { name: "steps" });
-  assert.deepEqual(names(marks.collect(graph(...nodes))), [
+  assert.deepEqual(names(marks.collect(link(graph(...nodes), 1, 2))), [
     "input seed", "input cfg linked", "input gone missing", "input seed duplicate", "input steps inactive",
   ]);
 });
@@ -85,6 +75,7 @@ test("buttons, previews and seed controls cannot be marked", () => {
   ];
   assert.deepEqual(marks.markableWidgets(sampler).map((widget) => widget.name), ["seed"]);
   assert.deepEqual(marks.markableWidgets({ ...sampler, isVirtualNode: true }), []);
+  assert.deepEqual(marks.markableWidgets({ ...sampler, last_serialization: {} }), []); // its class is not installed
 });
 
 test("names are made from any text, by the contract's rule", () => {

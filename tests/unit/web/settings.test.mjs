@@ -4,6 +4,7 @@ import { test } from "node:test";
 import * as layout from "../../../web/layout.mjs";
 import { collect, markInput } from "../../../web/marks.mjs";
 import { faultIn, faultOf, limitsOf } from "../../../web/settings.mjs";
+import { graph as graphOf } from "./graphs.mjs";
 
 const NUMBER = { kind: "number", minimum: 0, maximum: 10 };
 const WHOLE = { kind: "integer", minimum: 1 };
@@ -11,7 +12,7 @@ const CHOICE = { kind: "choice", choices: ["a", "b"] };
 const TEXT = { kind: "text" };
 
 function node(widgets, input = {}) {
-  const made = { id: 1, type: "X", title: "X", mode: 0, properties: {}, widgets, inputs: [], isInputConnected: () => false };
+  const made = { id: 1, type: "X", title: "X", mode: 0, properties: {}, widgets, inputs: [] };
   made.constructor = { nodeData: { input: { required: input } } };
   return made;
 }
@@ -53,7 +54,7 @@ test("a value in the editor that the mark shuts out is a problem of the mark", (
   assert.equal(faultIn(made, "steps", { name: "steps", maximum: 20 }), "default");
   assert.equal(faultIn(made, "steps", { name: "steps", maximum: 20, default: 20 }), "");
   markInput(made, "steps", { name: "steps", maximum: 100 });
-  assert.equal(collect({ nodes: [made] })[0].problem, "bounds");
+  assert.equal(collect(graphOf(made))[0].problem, "bounds");
 });
 
 test("several chosen at once are each among the choices", () => {
@@ -64,7 +65,7 @@ test("several chosen at once are each among the choices", () => {
 
 test("inputs stand where the layout puts them, others after them", () => {
   const made = node(["a", "b", "c", "d"].map((name) => ({ name, type: "number", options: {} })));
-  const graph = { nodes: [made] };
+  const graph = graphOf(made);
   for (const name of ["a", "b", "c", "d"]) markInput(made, name, { name });
   layout.writeOrder(graph, "input", [{ mark: { name: "c" }, group: "Size" }, { mark: { name: "a" }, group: "" }, { mark: { name: "c" } }]);
   assert.deepEqual(graph.extra.capsule, { v: 1, inputs: [{ name: "c", group: "Size" }, { name: "a" }, { name: "c" }] });
