@@ -33,10 +33,12 @@ def _editor(workflows: dict[str, Json], front_end: str) -> Iterator[Any]:
     with tempfile.TemporaryDirectory() as folder:
         lay_out(workflows, Path(folder))
         with template_editor(Path(folder), front_end) as page:
-            page.route(
-                "**/capsule-web/*", lambda route: route.fulfill(path=_WEB / route.request.url.rpartition("/")[2])
-            )
+            page.route("**/capsule-web/*", _serve)
             yield page
+
+
+def _serve(route: Any) -> None:
+    route.fulfill(path=_WEB / route.request.url.rpartition("/")[2])
 
 
 def _faults(said: Json, shipped: Json) -> Iterator[str]:

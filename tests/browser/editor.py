@@ -23,7 +23,9 @@ _LOOK = """() => { const d = app.canvas.ds; d.scale = 1; d.offset = [340, 120];
   for (const node of app.graph.nodes) node.flags.collapsed = false; app.canvas.setDirty(true, true) }"""
 _ON_SCREEN = """([id, dx, widget]) => {
   const node = app.canvas.graph.getNodeById(id) ?? app.canvas.graph.nodes.find((n) => String(n.id) === String(id));
-  const dy = widget ? node.widgets.find((w) => w.name === widget).y + 9 : -14;
+  const hit = (y) => node.getWidgetOnPos(node.pos[0] + dx, node.pos[1] + y, true)?.name === widget;
+  const rows = widget ? [...Array(Math.ceil(node.size[1])).keys()].filter(hit) : [-14]; // a host's widgets know no y
+  const dy = rows[Math.floor(rows.length / 2)];
   const [x, y] = app.canvas.ds.convertOffsetToCanvas([node.pos[0] + dx, node.pos[1] + dy]);
   const frame = app.canvas.canvas.getBoundingClientRect();
   return [x + frame.left, y + frame.top]; }"""
