@@ -25,6 +25,7 @@ _ON_SCREEN = """([id, dx, widget]) => {
   const node = app.canvas.graph.getNodeById(id) ?? app.canvas.graph.nodes.find((n) => String(n.id) === String(id));
   const hit = (y) => node.getWidgetOnPos(node.pos[0] + dx, node.pos[1] + y, true)?.name === widget;
   const rows = widget ? [...Array(Math.ceil(node.size[1])).keys()].filter(hit) : [-14]; // a host's widgets know no y
+  if (!rows.length) return app.canvas.setDirty(true, true); // not drawn yet: the next look finds it
   const dy = rows[Math.floor(rows.length / 2)];
   const [x, y] = app.canvas.ds.convertOffsetToCanvas([node.pos[0] + dx, node.pos[1] + dy]);
   const frame = app.canvas.canvas.getBoundingClientRect();
@@ -79,7 +80,7 @@ class Editor:
     def position(self, node: int, widget: str = "", *, dx: float = 60) -> tuple[float, float]:
         """Where a widget, or a node's title, is on the page."""
         if not self.vue:
-            x, y = self.page.evaluate(_ON_SCREEN, [node, dx, widget])
+            x, y = self.page.wait_for_function(_ON_SCREEN, arg=[node, dx, widget]).json_value()
             return x, y
         box = (self.row(node, widget) if widget else self.node(node).locator("[data-testid=node-title]")).bounding_box()
         assert box is not None
