@@ -1,7 +1,7 @@
 """Answers that are dear to get and cannot change for their key, kept over runs: one SQLite file for this user.
 
 Every key names all that its answer depends on (a file's place, size and times; a RECORD's digest), so nothing is ever
-out of date; what is lost is found again.
+out of date; what is lost is found again. So when it has grown large, of places that may be long gone, it begins anew.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 _TABLE = "CREATE TABLE IF NOT EXISTS answers (kind TEXT, key TEXT, answer TEXT, PRIMARY KEY (kind, key)) WITHOUT ROWID"
+_LARGEST = 1 << 30  # bytes; an environment of 300 packs and 5,000 models takes about a tenth of it
 _AT_ONCE = 500  # SQLite's parameters in one statement were limited to 999 before 3.32
 
 
@@ -85,7 +86,18 @@ def _connect(path: Path | str) -> sqlite3.Connection:
     _write_ahead(connection)
     connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the last answers, never the file
     connection.execute(_TABLE)
+    _begin_anew(connection)
     return connection
+
+
+def _begin_anew(connection: sqlite3.Connection) -> None:
+    """Drop every answer when they have grown too large; the pages are used again, and others may be at work."""
+    pages, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+    )
+    if (pages - free) * size > _LARGEST:
+        with contextlib.suppress(sqlite3.OperationalError), connection:  # locked: another one does it
+            connection.execute("DELETE FROM answers")
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

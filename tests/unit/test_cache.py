@@ -8,6 +8,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from comfy_capsule.packager.cache import Cache
 
 
@@ -82,3 +84,16 @@ def test_two_processes_write_at_once(tmp_path: Path) -> None:
     assert [process.wait(60) for process in running] == [0, 0]
     cache = Cache(tmp_path / "c.sqlite3")
     assert len(cache.all("a")) == len(cache.all("b")) == 100
+
+
+def test_it_begins_anew_when_it_has_grown_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "c.sqlite3"
+    other = Cache(path)
+    other.put("k", {str(number): "x" * 1000 for number in range(1000)})
+    assert len(Cache(path).all("k")) == 1000
+    monkeypatch.setattr("comfy_capsule.packager.cache._LARGEST", 3_000_000)
+    assert Cache(path).all("k") == {}
+    size = path.stat().st_size
+    other.put("k", {str(number): "x" * 1000 for number in range(400)})
+    assert len(Cache(path).all("k")) == 400, "what is small enough stays"
+    assert path.stat().st_size <= size, "its room was used again"
