@@ -152,10 +152,11 @@ export function createMarkList(app, store) {
   return { element, draw };
 }
 
-function whereOf({ kind, node, widget }) {
+function whereOf({ kind, node, widget, targets }) {
   const title = node.title || node.type;
   if (kind === "output") return title;
-  return `${title} · ${findWidget(node, widget)?.label || widget}`;
+  const several = targets.length > 1 ? ` · ${t("list.sets", { count: targets.length })}` : "";
+  return `${title} · ${findWidget(node, widget)?.label || widget}${several}`;
 }
 
 const wordsOf = (entries) =>

@@ -21,6 +21,7 @@ const ENGLISH = {
   "lost.detail": "It was deleted with its node. Undo brings both back.",
   "list.inputs": "Inputs",
   "list.outputs": "Outputs",
+  "list.sets": "sets {count}",
   "list.noInputs": "Right-click a widget and choose “API input”.",
   "list.noOutputs": "Right-click a Save or Preview node and choose “API output”.",
   "empty.title": "Nothing is marked yet",

@@ -86,6 +86,7 @@ def test_an_inner_mark_sets_every_use_and_the_hosts_marks_one_each(editor: Edito
         editor.mark_input(host, "height")
     assert sorted(editor.listed()) == ["height", "make_height", "width"]
     assert editor.badges()[str(FIRST)] == "API: 1 in"
+    expect(editor.panel).to_contain_text("Empty Image · width · sets 2")
     shoot(editor, "definition-used-twice")
     assert targets(contract(editor, comfy)) == {
         "width": [(f"{FIRST}:{INNER}", "width"), (f"{SECOND}:{INNER}", "width")],
