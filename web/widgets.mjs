@@ -27,12 +27,14 @@ const isUnknown = (node) => Boolean(node.last_serialization);
 /** A group node of front-ends <= 1.46; newer ones make a subgraph of it when they open the workflow. */
 export const isGroupNode = (node) => /^workflow[>/]/.test(String(node.type));
 
-/** The link that ends at an input slot. A host's own `getInputLink` gives the one inside its subgraph. */
+/**
+ * The link that ends at an input slot: the one that the slot itself names, for a workflow may hold others that are long
+ * replaced. But a host's `getInputLink` gives one inside its subgraph, so there the newest link is taken.
+ */
 export function linkInto(node, index) {
-  for (const link of node.graph?.links?.values() ?? []) {
-    if (String(link.target_id) === String(node.id) && link.target_slot === index) return link;
-  }
-  return null;
+  if (!node.isSubgraphNode?.()) return node.getInputLink?.(index) ?? null;
+  const ends = ({ target_id: target, target_slot: slot }) => String(target) === String(node.id) && slot === index;
+  return [...(node.graph?.links?.values() ?? [])].findLast(ends) ?? null;
 }
 
 /** @returns {number} the index of the input slot that belongs to a widget, or -1 */

@@ -6,6 +6,10 @@ export function node(id, widgets = [], extra = {}) {
     id, type: "KSampler", title: "KSampler", mode: 0, properties: {},
     widgets: widgets.map((name) => ({ name, type: "number" })),
     inputs: widgets.map((name) => ({ name, widget: { name } })),
+    getInputLink(slot) {
+      const links = [...(this.graph?.links.values() ?? [])];
+      return links.findLast((link) => String(link.target_id) === String(this.id) && link.target_slot === slot) ?? null;
+    },
     ...extra,
   };
 }
