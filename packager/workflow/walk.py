@@ -14,7 +14,7 @@ from typing import Any
 INPUT_NODE, OUTPUT_NODE = "-10", "-20"
 #: Deeper nesting than this is a definition that holds itself.
 _DEEPEST = 64
-_PRIMITIVE, _REROUTE = "PrimitiveNode", "Reroute"
+PRIMITIVE, _REROUTE = "PrimitiveNode", "Reroute"
 
 
 @dataclass(frozen=True)
@@ -145,13 +145,35 @@ def widget_targets(node: Node, widget: str) -> list[tuple[str, str]]:
     An ordinary node's widget sets itself; a PrimitiveNode's sets what it feeds; a host's promoted widget sets
     the inner widgets it stands for, through however many hosts.
     """
-    if node.type == _PRIMITIVE:
+    if node.type == PRIMITIVE:
         if widget.startswith("control_"):
             return []
         return _unique(_fed_by(node.graph, node.path, node.id, 0))
     if node.definition is not None:
         return _unique(_promoted(node, widget))
     return [(node.api_id, widget)]
+
+
+def host_widgets(host: Node) -> list[str]:
+    """The names of a host's widgets in the order in which it keeps their values (front-end 1.47 and later)."""
+    inner = host.definition
+    if inner is None:
+        return []
+    slots = {str(slot.get("name")): slot for slot in host.inputs}
+    names = []
+    for number, name in enumerate(inner.input_names):
+        widget = (slots.get(name, {}).get("widget") or {}).get("name")
+        if widget is None and any(_ends_at_widget(inner, link) for link in inner.outgoing(INPUT_NODE, number)):
+            widget = name
+        if widget is not None:
+            names.append(str(widget))
+    return names
+
+
+def _ends_at_widget(graph: Graph, link: Link) -> bool:
+    slots = Node(graph.nodes.get(link.target, {}), graph).inputs
+    found = [slot for slot in slots if str(slot.get("link")) == link.id]
+    return any(isinstance(slot.get("widget"), Mapping) for slot in found)
 
 
 def host_label(node: Node, widget: str) -> str:
