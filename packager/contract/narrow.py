@@ -41,7 +41,8 @@ def narrowed(widget: Widget, settings: InputSettings, where: str) -> Widget:
         if widget.choices is None:  # of all texts, these
             update["type"] = "choice"
         for choice in settings.choices:
-            if not isinstance(choice, str) if widget.choices is None else not among(choice, widget.choices):
+            free = widget.choices is None or widget.open
+            if not isinstance(choice, str) if free else not among(choice, widget.choices or ()):
                 raise BadInput(
                     "mark-widens",
                     f"The mark on {where} offers {choice!r}, which the node does not.",
