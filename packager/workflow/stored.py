@@ -1,8 +1,7 @@
 """Where a node of an editor graph keeps the value of one of its widgets.
 
-``widgets_values`` is a list in the order of the node's widgets, or an object by name. In the list stand values that no
-input of the node names: a seed is followed by what becomes of it after a run, a choice by that and by a filter, and
-other widgets may end it. Front-ends from 1.50 on write ``widgets_values_named`` beside the list. Read in and tried on
+``widgets_values`` is a list in the order of the node's widgets, or an object by name. In the list also stand values that no
+input of the node names: what becomes of a seed after a run, a filter of a choice, a button. Front-ends from 1.50 on write ``widgets_values_named`` beside the list. Read in and tried on
 the templates as front-ends 1.45.20, 1.47.12 and 1.53.10 save them.
 """
 
@@ -11,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-#: What a seed's control may say (``addValueControlWidgets`` of the front-end).
-_CONTROL = frozenset({"fixed", "increment", "decrement", "randomize"})
 #: The value of a widget that nothing tells.
 UNKNOWN: Any = object()
-#: A node with more widgets than this is nobody's; finding a place costs the square of them.
-_MOST = 2000
+#: A node with more widgets, or more values that none of them names, is nobody's: to find a place costs their product.
+_MOST_WIDGETS, _MOST_OTHERS = 2000, 100
 
 
 def same_json(first: Any, second: Any) -> bool:
@@ -36,35 +33,33 @@ def position(values: Sequence[Any], widgets: Sequence[tuple[str, Any]], name: st
     Args:
         widgets: the name of each widget in its order, and what it is known to hold, or `UNKNOWN`.
 
-    Certain is what every way of laying the widgets along the list says: each in its turn, at a value that it holds,
-    with controls between them. Where no way leads to the last widget (one whose value is made anew for each run, as
-    the address of a player's file, stands there as another), the widgets up to `name` are enough.
+    Certain is what every way of laying the widgets along the list says: each in its turn, at a value that it holds, and
+    any value between them may be another's. Where no way leads to the last widget (one whose value is made anew for
+    each run, as the address of a player's file, stands there as another), those up to `name` are enough.
     """
     names = [each for each, _ in widgets]
-    if names.count(name) != 1 or len(names) > _MOST:
+    if names.count(name) != 1 or len(names) > _MOST_WIDGETS:
         return None
-    forwards = [{0}]
-    for _, known in widgets:
-        forwards.append({to for at in forwards[-1] for to in _next(values, at, known)})
     index = names.index(name)
-    found = forwards[-1]
-    for at in range(len(widgets) - 1, index - 1, -1):  # of the places that can be reached, those that lead to the end
-        found = {place for place in forwards[at] if found & _next(values, place, widgets[at][1])}
-    found = found or {place for place in forwards[index] if _next(values, place, widgets[index][1])}
+    found = _ways(values, widgets, index) or _ways(values, widgets[: index + 1], index)
     return next(iter(found)) if len(found) == 1 else None
 
 
-def _next(values: Sequence[Any], at: int, known: Any) -> set[int]:
-    """Where the next widget may stand, if one that holds `known` stands at `at`."""
-    if at >= len(values) or not (known is UNKNOWN or same_json(values[at], known)):
+def _ways(values: Sequence[Any], widgets: Sequence[tuple[str, Any]], index: int) -> set[int]:
+    """Where the widget of number `index` may stand in the ways of laying all `widgets` along `values`."""
+    others = len(values) - len(widgets)
+    if not 0 <= others <= _MOST_OTHERS:
         return set()
-    after = {at + 1}
-    if at + 1 < len(values) and isinstance(values[at + 1], str) and values[at + 1] in _CONTROL:
-        if isinstance(values[at], (int, float, str)) and not isinstance(values[at], bool):
-            after.add(at + 2)
-        if isinstance(values[at], str) and at + 2 < len(values) and isinstance(values[at + 2], str):
-            after.add(at + 3)
-    return after
+    fits = [  # of each widget: the places that hold its value
+        {at for at in range(number, number + others + 1) if known is UNKNOWN or same_json(values[at], known)}
+        for number, (_, known) in enumerate(widgets)
+    ]
+    first, last = -1, len(values)
+    for number in range(index):  # each as early as it can
+        first = min((at for at in fits[number] if at > first), default=len(values))
+    for number in range(len(widgets) - 1, index, -1):  # and the later ones as late as they can
+        last = max((at for at in fits[number] if at < last), default=-1)
+    return {at for at in fits[index] if first < at < last}
 
 
 def keys_of(raw: Mapping[str, Any], widgets: Sequence[tuple[str, Any]], name: str) -> tuple[Key, ...] | None:

@@ -173,6 +173,8 @@ def test_marks_inside_stay_and_what_a_contract_binds_is_placed() -> None:
 
 def test_where_a_value_stands_in_a_list() -> None:
     assert position([5, "fixed", "fixed"], [("a", 5), ("b", "fixed")], "a") == 0
+    assert position([5, 7, 7], [("a", 5), ("b", 7)], "b") is None  # a button's 7, or b's?
+    assert position([5, 7, 7], [("a", 5), ("b", 7), ("c", 7)], "b") == 1
     assert position(["x.png", "randomize", "", 3], [("image", "x.png"), ("n", 3)], "n") == 3  # a choice has a filter
     assert position([1, 2], [("a", 1), ("a", 2)], "a") is None
     assert position([1, "old"], [("a", 1), ("made", "new"), ("b", 4)], "a") == 0  # made anew for each run
