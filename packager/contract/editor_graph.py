@@ -7,16 +7,21 @@ only believed if it holds the API graph's own value, and only written if all tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from ..workflow import is_link, is_ui_graph
+from ..workflow import definition_of, is_link, is_ui_graph
 from ..workflow.check import Graph
 from ..workflow.stored import UNKNOWN, Key, keys_of, same_json, with_values
 from ..workflow.walk import PRIMITIVE, Node, host_widgets, instances, root_graph, widget_targets
+from .bind import SAFE_INTEGER
 
+#: Texts that the editor makes others of when it sends its graph: prompts with choices and comments
+#: (``processDynamicPrompt``), and words between percent signs (``applyTextReplacements``). Front-ends 1.47 to 1.58.
+_PROMPT, _WORDS = re.compile(r"\{|//|/\*|\\(?:[}|]|\Z)"), re.compile("%[^%]+%")
 #: A file of definitions that hold each other can say any number of nodes; more than this are nobody's.
 _MOST = 10_000
 _Target = tuple[str, str]  # (API node id, input)
@@ -32,6 +37,7 @@ class _Place:
     widget: str
     feeds: list[_Target] = field(default_factory=list)
     writes: list[tuple[_Where, Key]] = field(default_factory=list)  # each place of the file that holds its value
+    made_over: list[re.Pattern[str]] = field(default_factory=list)  # texts that the editor does not send as they are
 
 
 class EditorGraph:
@@ -48,14 +54,16 @@ class EditorGraph:
         api: Graph,
         targets: Iterable[tuple[str, str]],
         made: Collection[tuple[str, str]] = (),
+        object_info: Mapping[str, Any] | None = None,
     ) -> None:
         """Neither graph is ever changed.
 
         Args:
             targets: every (API node id, input) at which another graph may hold another value.
             made: those of which the editor itself makes the value, out of another, if it does not keep it.
+            object_info: definitions of the graph's classes, which tell where a prompt may hold choices.
         """
-        self._ui, self._api = ui, api
+        self._ui, self._api, self._info = ui, api, object_info or {}
         self._nodes: list[Node] = []
         self._ids: dict[str, Node] = {}
         self._located: dict[int, _Where] = {}
@@ -99,6 +107,8 @@ class EditorGraph:
                 changed[id(place)] = place, value
         writes: dict[_Where, list[tuple[Key, Any]]] = {}
         for place, value in changed.values():
+            if _differs_in_an_editor(value, place.made_over):
+                return None
             if not all(same_json(graph[node]["inputs"][name], value) for node, name in place.feeds):
                 return None  # it would set more than was asked for
             for where, key in place.writes:
@@ -129,7 +139,7 @@ class EditorGraph:
         """The place of every value of the API graph, whichever widget it comes from."""
         for node in self._nodes:
             for widget in self._widgets_of(node):
-                for target in widget_targets(node, widget):
+                for target in widget_targets(node, widget, direct=True):
                     if self._value(target) is UNKNOWN:
                         continue
                     if target not in self._by_target or node.type == PRIMITIVE:  # hosts come before what they hold
@@ -169,6 +179,7 @@ class EditorGraph:
             return False
         keys = keys_of(place.node.raw, list(self._known(place.node)), place.widget)
         place.writes = [(where, key) for key in keys or ()]
+        place.made_over = list(self._made_over(place))
         if keys and place.node.type == PRIMITIVE:
             place.writes += self._beside(place)
         return bool(keys)
@@ -187,6 +198,17 @@ class EditorGraph:
             place = self._by_widget.get((id(node.raw), name))
             yield name, self._value(place.feeds[0]) if place and place.feeds else UNKNOWN
 
+    def _made_over(self, place: _Place) -> Iterator[re.Pattern[str]]:
+        if place.node.type == PRIMITIVE and place.node.properties.get("Run widget replace on values"):
+            yield _WORDS
+        for node, name in place.feeds:
+            if name == "filename_prefix":
+                yield _WORDS
+            entry = self._api[node]
+            definition = definition_of(str(entry["class_type"]), name, entry["inputs"], self._info)
+            if definition is not None and definition.settings.get("dynamicPrompts"):
+                yield _PROMPT
+
     def _beside(self, place: _Place) -> Iterator[tuple[_Where, Key]]:
         """A PrimitiveNode writes its value into the widgets that it feeds: there, where they hold it, it is kept."""
         for target in place.feeds:
@@ -196,6 +218,12 @@ class EditorGraph:
             widgets = [(name, self._value(target) if name == target[1] else held) for name, held in self._known(node)]
             for key in keys_of(node.raw, widgets, target[1]) or ():
                 yield self._located[id(node.raw)], key
+
+
+def _differs_in_an_editor(value: Any, made_over: Iterable[re.Pattern[str]]) -> bool:
+    if isinstance(value, str):
+        return any(pattern.search(value) for pattern in made_over)
+    return isinstance(value, int) and abs(value) > SAFE_INTEGER  # JavaScript rounds it
 
 
 def _locations(ui: Mapping[str, Any]) -> Iterator[tuple[int, _Where]]:

@@ -54,6 +54,7 @@ class Workflow:
         self._find_own_files(capsule)
         self._secrets = secrets
         self._asking = list(self._find_asking())
+        self._object_info = capsule.object_info
         self._ui = capsule.workflow if self._saves_graphs(capsule) else None
         self._spellings: Spellings = {}
         self._editor = self._editor_graph()
@@ -73,7 +74,8 @@ class Workflow:
         targets = [(to.node, to.input, to.values is not None) for each in self.contract.inputs for to in each.targets]
         ours = [*((node, name) for node, name, _, _ in self._places), *self._spellings]
         made = {(node, name) for node, name, along in targets if along}
-        editor = EditorGraph(self._ui, self.graph, [*((node, name) for node, name, _ in targets), *ours], made)
+        places = [*((node, name) for node, name, _ in targets), *ours]
+        editor = EditorGraph(self._ui, self.graph, places, made, self._object_info)
         if not editor.whole:
             log.info("Pictures of %s hold no editor graph: it has not the nodes of the API graph.", self.name)
         elif editor.unplaced:

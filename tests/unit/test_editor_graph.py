@@ -135,6 +135,46 @@ def test_graphs_that_do_not_belong_together_give_none() -> None:
         assert EditorGraph(wrong, api, [("1", "a")]).with_values(api) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "sent_as_it_is"),
+    [
+        ("a cat, (red:1.2) 50% \\o/ a|b }", True),
+        ("a {red|blue} cat", False),
+        ("https://example.com", False),  # a comment
+        ("a /* b */", False),
+        ("a \\| b", False),
+        ("ends in \\", False),
+    ],
+)
+def test_a_prompt_that_the_editor_would_send_otherwise_is_not_put_into_it(text: str, sent_as_it_is: bool) -> None:
+    """The front-end draws one of the choices in a prompt and drops comments; a run through the API has the text."""
+    ui, api = one("T", {"text": "a dog"}, widgets_values=["a dog"])
+    other = {"1": {"class_type": "T", "inputs": {"text": text}}}
+    for dynamic in (False, True):
+        info = {"T": {"input": {"required": {"text": ["STRING", {"dynamicPrompts": dynamic}]}}}}
+        found = EditorGraph(ui, api, [("1", "text")], object_info=info).with_values(other)
+        assert (found is not None) == (sent_as_it_is or not dynamic)
+
+
+def test_a_seed_that_javascript_rounds_is_not_put_into_it() -> None:
+    ui, api = one("K", {"seed": 7}, widgets_values=[7, "fixed"])
+    assert put(ui, api, ("1", "seed", 2**53)) is None
+    assert put(ui, api, ("1", "seed", 2**53 - 1)) is not None
+
+
+def test_words_between_percent_signs_are_not_put_where_the_editor_replaces_them() -> None:
+    ui, api = one("SaveImage", {"filename_prefix": "a"}, widgets_values=["a"])
+    assert put(ui, api, ("1", "filename_prefix", "%date:yyyy%/a")) is None
+    assert put(ui, api, ("1", "filename_prefix", "50%")) is not None
+
+
+def test_a_primitive_sets_what_it_is_linked_to_and_nothing_behind_a_reroute() -> None:
+    ui, api = twice()
+    api["23"]["inputs"]["width"] = node_of(ui, 23)["widgets_values"][0] = 128  # as front-ends 1.45 to 1.58 leave it
+    found = put(ui, api, ("23", "width", 99))
+    assert [node_of(found, node)["widgets_values"][0] for node in (20, 21, 23)] == [256, 256, 99]
+
+
 def nested(depth: int) -> Json:
     """Definitions that hold the next one twice: 2 ** depth nodes in a small file."""
     held = [
