@@ -1,9 +1,9 @@
 """Where a node of an editor graph keeps the value of one of its widgets.
 
-``widgets_values`` is a list in the order of the node's widgets, or an object by name. In the list also stand values that
-no input of the node names: what becomes of a seed after a run, a filter of a choice, a button. Front-ends from 1.50 on
-write ``widgets_values_named`` beside the list. Read in and tried on the templates as front-ends 1.45.20, 1.47.12 and
-1.53.10 save them.
+``widgets_values`` is a list in the order of the node's widgets, or an object by name. In the list also stand values
+that no input of the node names: what becomes of a seed after a run, a filter of a choice, a button. Front-ends from
+1.50 on write ``widgets_values_named`` beside the list. Read in, and tried on the templates as saved by, front-ends
+1.45.20, 1.47.12 and 1.53.10.
 """
 
 from __future__ import annotations
