@@ -237,5 +237,6 @@ def _locations(ui: Mapping[str, Any]) -> Iterator[tuple[int, _Where]]:
 
 
 def _plain(value: Any) -> Any:
-    """The front-end wraps lists (``{"__value__": […]}``), which would be links, in the API graph only."""
-    return value["__value__"] if isinstance(value, dict) and "__value__" in value else value
+    """The front-end wraps lists (``{"__value__": […]}``), which would be links, and curves, in the API graph only."""
+    wrapped = isinstance(value, dict) and (isinstance(value.get("__value__"), list) or "__type__" in value)
+    return value["__value__"] if wrapped and "__value__" in value else value

@@ -62,6 +62,7 @@ def test_an_object_by_name_and_the_named_values_of_newer_front_ends() -> None:
 def test_lists_are_wrapped_in_the_api_graph_only() -> None:
     ui, api = one("M", {"tags": {"__value__": ["a"]}}, widgets_values=[["a"]])
     assert put(ui, api, ("1", "tags", {"__value__": ["b", "c"]}))["nodes"][0]["widgets_values"] == [["b", "c"]]
+    assert put(ui, api, ("1", "tags", {"__value__": 3}))["nodes"][0]["widgets_values"] == [{"__value__": 3}]
 
 
 def test_a_host_holds_its_own_value_and_a_primitive_its_own_and_its_targets() -> None:
