@@ -41,8 +41,8 @@ def narrowed(widget: Widget, settings: InputSettings, where: str) -> Widget:
         if widget.choices is None:  # of all texts, these
             update["type"] = "choice"
         for choice in settings.choices:
-            free = widget.choices is None or widget.open
-            if not isinstance(choice, str) if free else not among(choice, widget.choices or ()):
+            known = isinstance(choice, str) if widget.choices is None else among(choice, widget.choices)
+            if not known and not widget.open:
                 raise BadInput(
                     "mark-widens",
                     f"The mark on {where} offers {choice!r}, which the node does not.",
