@@ -220,6 +220,9 @@ def contract_diff(before: Path, after: Path, as_json: bool) -> None:
 @click.option("--state", type=FOLDER, help="Where executions, uploads and outputs are kept.")
 @click.option("--secrets-dir", type=FOLDER, help="Where files give the secrets by name; /run/secrets when not said.")
 @click.option("--arg", "arguments", multiple=True, help="A further launch argument for a ComfyUI that is started.")
+@click.option(
+    "--embed-workflow/--no-embed-workflow", default=None, help="Save the editor graph with pictures; the default."
+)
 @python_option
 def serve(
     capsules: tuple[Path, ...],
@@ -231,6 +234,7 @@ def serve(
     state: Path | None,
     secrets_dir: Path | None,
     arguments: tuple[str, ...],
+    embed_workflow: bool | None,
     python: Path | None,
 ) -> None:
     """Serve capsules as a typed web API, in front of a ComfyUI.
@@ -248,6 +252,7 @@ def serve(
         state=state,
         secrets_dir=secrets_dir,
         arguments=arguments or None,
+        embed_workflow=embed_workflow,
         python=str(python) if python else None,
     )
 

@@ -4,9 +4,11 @@ from .bind import Binder, Bound, InvalidParameters, Problem, bind, media_inputs
 from .build import Built, build_contract, build_with_notes, choice_key
 from .clients import DEFAULT_URL, Language, client
 from .document import contract_json, read_contract_json
+from .editor_graph import EditorGraph
 from .models import MEDIA_TYPES, Contract, Input, Output, Target
 from .openapi import openapi
 from .schema import example_parameters, parameters_schema, result_schema
+from .spelling import Spellings, spellings
 from .versions import ContractChange, ContractDifference, compare_contracts
 
 __all__ = [
@@ -18,11 +20,13 @@ __all__ = [
     "Contract",
     "ContractChange",
     "ContractDifference",
+    "EditorGraph",
     "Input",
     "InvalidParameters",
     "Language",
     "Output",
     "Problem",
+    "Spellings",
     "Target",
     "bind",
     "build_contract",
@@ -37,4 +41,5 @@ __all__ = [
     "parameters_schema",
     "read_contract_json",
     "result_schema",
+    "spellings",
 ]

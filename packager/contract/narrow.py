@@ -41,7 +41,8 @@ def narrowed(widget: Widget, settings: InputSettings, where: str) -> Widget:
         if widget.choices is None:  # of all texts, these
             update["type"] = "choice"
         for choice in settings.choices:
-            if not isinstance(choice, str) if widget.choices is None else not among(choice, widget.choices):
+            known = isinstance(choice, str) if widget.choices is None else among(choice, widget.choices)
+            if not known and not widget.open:
                 raise BadInput(
                     "mark-widens",
                     f"The mark on {where} offers {choice!r}, which the node does not.",

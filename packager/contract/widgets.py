@@ -26,6 +26,9 @@ JSON_TEXT = "capsule_json"
 #: Classes whose picture is read as a mask.
 _MASK_CLASSES = {"LoadImageMask"}
 
+#: Of a choice whose options the front-end fetches.
+_OPEN = "These are the options that were known when it was exported."
+
 Scalar = str | int | float | bool
 
 
@@ -34,6 +37,7 @@ class Widget(BaseModel):
 
     Attributes:
         value: the graph's own value, unwrapped from ``{"__value__": …}`` and in the contract's type.
+        open: whether the node may take other choices, which nothing here knows; the user may name them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,6 +51,7 @@ class Widget(BaseModel):
     multiline: bool = False
     multiple: bool = False
     as_text: bool = False
+    open: bool = False
     description: str = ""
 
 
@@ -74,11 +79,12 @@ def widget_of(
         return Widget(type=_type_of_value(value), value=value)
     if definition.upload and isinstance(value, str):
         widget = Widget(type=_media(definition, class_type, name), value=value)
-    elif definition.options is not None or choices is not None:
+    elif definition.options is not None or choices is not None or definition.remote:
         widget = _choice(definition, value, choices, fixed)
     else:
         widget = _plain(definition, name, value)
-    return widget.model_copy(update={"description": str(definition.settings.get("tooltip") or "")})
+    words = [str(definition.settings.get("tooltip") or ""), _OPEN if widget.open else ""]
+    return widget.model_copy(update={"description": " ".join(filter(None, words))})
 
 
 def _plain(definition: Definition, name: str, value: Any) -> Widget:
@@ -86,7 +92,8 @@ def _plain(definition: Definition, name: str, value: Any) -> Widget:
     settings, kind = definition.settings, definition.kind
     if kind == "INT":
         return _integer(definition, name, value)
-    if kind in ("FLOAT", "FLOAT,INT", "INT,FLOAT"):
+    kinds = set(kind.split(","))  # a union takes a value of any of its types
+    if "FLOAT" in kinds and (kinds <= {"FLOAT", "INT"} or _type_of_value(value) in ("integer", "number")):
         low, high, step = (_bound(settings.get(key)) for key in ("min", "max", "step"))
         low, high = _as_float(low, math.inf), _as_float(high, -math.inf)
         return Widget(type="number", value=_number(value), minimum=low, maximum=high, step=step)
@@ -98,7 +105,7 @@ def _plain(definition: Definition, name: str, value: Any) -> Widget:
         return Widget(type="string", value=value, multiline=bool(settings.get("multiline")))
     if kind == "COLOR" and isinstance(value, str) and re.match(COLOR, value):
         return Widget(type="color", value=value)
-    return Widget(type=_type_of_value(value), value=value)  # a COMBO here: the front-end fetches its options
+    return Widget(type=_type_of_value(value), value=value)
 
 
 def intersect(first: Widget, second: Widget) -> Widget:
@@ -131,6 +138,7 @@ def intersect(first: Widget, second: Widget) -> Widget:
             "maximum": maximum,
             "step": max((w.step for w in (first, second) if w.step is not None), default=None),
             "choices": choices,
+            "open": first.open and second.open,
         }
     )
 
@@ -158,10 +166,13 @@ def _choice(
         options = [option for option in options if option == value or option in (fixed or ())]
     if definition.multiselect:
         values = value if isinstance(value, list) else [value]
-        return Widget(type="json", value=values, choices=tuple(options), multiple=True)
+        options += [each for each in values if definition.remote and each not in options]
+        return Widget(type="json", value=values, choices=tuple(options), multiple=True, open=definition.remote)
+    if definition.remote and isinstance(value, (str, int, float)) and value not in options:
+        options.append(value)  # of options that are fetched, the graph's own is the one that is known
     if value not in options:  # a graph made on another system has the other separators
         value = next((option for option in options if _slashes(option) == _slashes(value)), value)
-    return Widget(type="choice", value=value, choices=tuple(options))
+    return Widget(type="choice", value=value, choices=tuple(options), open=definition.remote)
 
 
 def _integer(definition: Definition, name: str, value: Any) -> Widget:

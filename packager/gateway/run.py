@@ -90,10 +90,11 @@ class Run:
         self.cancelling = True
         self._wake.set()
 
-    async def submit(self, client_id: str, *, listening: bool) -> bool:
+    async def submit(self, client_id: str, editor: Mapping[str, Any] | None = None, *, listening: bool) -> bool:
         """Hand the graph to ComfyUI; False when the answer was lost, and only queue and history can tell.
 
         Args:
+            editor: the editor graph that is saved with pictures, as ComfyUI's own front-end hands it over.
             listening: whether the socket of `client_id` is open now.
 
         Raises:
@@ -101,7 +102,10 @@ class Run:
         """
         self._whole = listening
         try:
-            await self._client().submit(self.graph, prompt_id=self.execution.prompt_id, client_id=client_id)
+            extra = {"extra_pnginfo": {"workflow": editor}} if editor is not None else None
+            await self._client().submit(
+                self.graph, prompt_id=self.execution.prompt_id, client_id=client_id, extra_data=extra
+            )
         except GraphRefused as refused:
             raise refusal(refused, self.graph) from refused
         except CapsuleError as error:

@@ -59,6 +59,7 @@ class Settings(BaseModel):
     pixel_limit: int = Field(default=178_956_970, ge=1)  # of one picture; Pillow's own limit
     inline_limit: int = Field(default=8 * _MIB, ge=0)  # larger outputs are not inlined, only linked
     log_parameters: bool = False
+    embed_workflow: bool = True  # pictures hold the editor graph with the values of their run, as ComfyUI's own do
 
     @property
     def attached(self) -> bool:

@@ -169,7 +169,7 @@ class Worker:
             await asyncio.sleep(_RECONNECT if not self._wrong else _IDLE)
 
     async def _check(self) -> None:
-        """Every node class of the graphs must be there; once for each life of ComfyUI."""
+        """Every node class of the graphs must be there, and is met; once for each life of ComfyUI."""
         if self._checked == self._backend.generation:
             return
         there = await self._backend.client.object_info()
@@ -181,6 +181,7 @@ class Worker:
                     f"This ComfyUI lacks node classes of the workflow {workflow.name!r}: {', '.join(lacking)}.",
                     "Install the packs that give them, or restore the capsule and serve it with that ComfyUI.",
                 )
+            workflow.meet(there)
         self._uploaded.clear()
         self._wrong = ""
         self._checked = self._backend.generation
@@ -245,7 +246,8 @@ class Worker:
             async with asyncio.timeout(self._settings.deadline):
                 if not adopted:
                     await self._upload(prepared.files)
-                    if await run.submit(self._client_id, listening=self._connected.is_set()):
+                    editor = prepared.editor if self._settings.embed_workflow else None
+                    if await run.submit(self._client_id, editor, listening=self._connected.is_set()):
                         noted = asyncio.create_task(self._mark_submitted(execution))
                 else:
                     await self._connected.wait()

@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..capsule import ApiGraph, Capsule, sha256_bytes
-from ..contract import MEDIA_TYPES, Binder, InvalidParameters
+from ..contract import MEDIA_TYPES, Binder, EditorGraph, InvalidParameters, Spellings, spellings
+from ..workflow import node_words
 from ..workflow.uses import literal_inputs, split_annotation
 from .interface import ExecutionStore, OutputStore
 from .problems import Problem
 from .secrets import NO_SECRETS, Secrets
 
+log = logging.getLogger(__name__)
+
 #: Where in ComfyUI's input folder our files go: named by digest, so that no two requests ever share a name.
 _SUBFOLDER = "capsule"
+#: The hidden input of nodes that save the editor graph with what they make (``execution.py`` get_input_data, 0.30.0).
+_SAVED = ("EXTRA_PNGINFO", ["EXTRA_PNGINFO"])
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is handed to ComfyUI: the graph, and what must be in its input folder before (by reference)."""
+    """What is handed to ComfyUI: the graph, and what must be in its input folder before (by reference).
+
+    `editor` is the same as an editor graph, for the pictures that are saved; None where that cannot be had for certain.
+    """
 
     graph: ApiGraph
     files: Mapping[str, Path | bytes]
+    editor: Mapping[str, Any] | None = None
 
 
 class Workflow:
@@ -44,6 +54,41 @@ class Workflow:
         self._find_own_files(capsule)
         self._secrets = secrets
         self._asking = list(self._find_asking())
+        self._object_info = capsule.object_info
+        self._ui = capsule.workflow if self._saves_graphs(capsule) else None
+        self._spellings: Spellings = {}
+        self._editor = self._editor_graph()
+
+    def _saves_graphs(self, capsule: Capsule) -> bool:
+        """Whether any node asks for what is to be saved with a picture; one that nothing is known of may."""
+        for class_type in {str(entry["class_type"]) for entry in self.graph.values()}:
+            definition = capsule.object_info.get(class_type)
+            hidden = ((definition or {}).get("input") or {}).get("hidden") or {}
+            if definition is None or any(asked in _SAVED for asked in hidden.values()):
+                return True
+        return False
+
+    def _editor_graph(self) -> EditorGraph | None:
+        if self._ui is None:
+            return None
+        targets = [(to.node, to.input, to.values is not None) for each in self.contract.inputs for to in each.targets]
+        ours = [*((node, name) for node, name, _, _ in self._places), *self._spellings]
+        made = {(node, name) for node, name, along in targets if along}
+        places = [*((node, name) for node, name, _ in targets), *ours]
+        editor = EditorGraph(self._ui, self.graph, places, made, self._object_info)
+        if not editor.whole:
+            log.info("Pictures of %s hold no editor graph: it has not the nodes of the API graph.", self.name)
+        elif editor.unplaced:
+            where = ", ".join(f"{name!r} of {node_words(self.graph, node)}" for node, name in editor.unplaced[:5])
+            log.info("Pictures of %s hold no editor graph: where it keeps %s is not certain.", self.name, where)
+        return editor
+
+    def meet(self, object_info: Mapping[str, Any]) -> None:
+        """Spell from now on what the graph names as the ComfyUI of `object_info` lists it."""
+        found = spellings(self.graph, self.contract, object_info)
+        if found != self._spellings:
+            self._spellings = found
+            self._editor = self._editor_graph()
 
     def _find_asking(self) -> Iterator[tuple[str, str, Any]]:
         """(node, input, value): the capsule's own values that ask for a secret. A caller's never do."""
@@ -119,6 +164,11 @@ class Workflow:
             if graph[node]["inputs"][name] == own:
                 graph[node]["inputs"][name] = reference
                 files[reference] = self._own[reference]
+        for (node, name), spelled in self._spellings.items():
+            value = graph[node]["inputs"][name]
+            if isinstance(value, str):
+                graph[node]["inputs"][name] = spelled.get(value, value)
+        editor = self._editor.with_values(graph) if self._editor is not None else None  # before it holds a secret
         filled = {
             (node, name): self._filled(own, is_json=(node, name) in self._json)
             for node, name, own in self._asking
@@ -126,7 +176,7 @@ class Workflow:
         }
         for (node, name), value in filled.items():
             graph[node]["inputs"][name] = value
-        return Prepared(graph, files)
+        return Prepared(graph, files, editor)
 
 
 def reference_of(sha256: str, filename: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
 AUTOGROW = "COMFY_AUTOGROW_V3"
 DYNAMIC_SLOT = "COMFY_DYNAMICSLOT_V3"
+_MOST_GROWN = 100  # names of one autogrow template; ComfyUI takes no more
 UPLOADS = {"image_upload": "image", "audio_upload": "audio", "video_upload": "video", "file_upload": "file"}
 #: Core inputs that read the input folder without saying so in their definition.
 _SILENT_UPLOADS = {("LoadLatent", "latent"): "file"}
@@ -36,6 +37,11 @@ class Definition:
     settings: Mapping[str, Any] = field(default_factory=dict)
     required: bool = True
     upload: str = ""
+
+    @property
+    def remote(self) -> bool:
+        """Whether the front-end fetches the options from an address, and nothing else knows them all."""
+        return self.kind == "COMBO" and isinstance(self.settings.get("remote"), Mapping)
 
     @property
     def multiselect(self) -> bool:
@@ -85,9 +91,10 @@ def _expanded(
 
 def _grown(template: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, bool, Any]]:
     """The repeated inputs of an autogrow template, under each name it may take."""
-    names = template.get("names") or [f"{template.get('prefix', '')}{i}" for i in range(template.get("max", 0))]
+    most = min(template.get("max", 0), _MOST_GROWN)
+    names = template.get("names") or [f"{template.get('prefix', '')}{i}" for i in range(most)]
     for _, _, raw in _groups(template.get("input")):
-        for name in names:
+        for name in names[:_MOST_GROWN]:
             yield f"{prefix}.{name}", False, raw
 
 

@@ -14,7 +14,7 @@ from typing import Any
 INPUT_NODE, OUTPUT_NODE = "-10", "-20"
 #: Deeper nesting than this is a definition that holds itself.
 _DEEPEST = 64
-_PRIMITIVE, _REROUTE = "PrimitiveNode", "Reroute"
+PRIMITIVE, _REROUTE = "PrimitiveNode", "Reroute"
 
 
 @dataclass(frozen=True)
@@ -142,24 +142,50 @@ def instances(graph: Graph, path: tuple[Node, ...] = ()) -> Iterator[Node]:
             yield from instances(node.definition, (*path, node))
 
 
-def widget_targets(node: Node, widget: str) -> list[tuple[str, str]]:
+def widget_targets(node: Node, widget: str, *, direct: bool = False) -> list[tuple[str, str]]:
     """The (API id, input) pairs that the widget called `widget` of `node` sets; nothing says yet that they exist.
 
     An ordinary node's widget sets itself; a PrimitiveNode's sets what it feeds; a host's promoted widget sets
     the inner widgets it stands for, through however many hosts.
+
+    Args:
+        direct: only those that the front-end gives the value to: a mark also reaches through the nodes of class Reroute
+            and out of hosts, the front-end does not (``applyToGraph``, read in versions 1.45 to 1.58).
     """
-    if node.type == _PRIMITIVE:
+    if node.type == PRIMITIVE:
         if widget.startswith("control_") or not node.raw.get("widgets_values"):
             return []  # the front-end gives it no widget where what it feeds has none
-        return _unique(_fed_by(node.graph, node.path, node.id, 0))
+        return _unique(_fed_by(node.graph, node.path, node.id, 0, direct=direct))
     if node.definition is not None:
-        return _unique(_promoted(node, widget))
+        return _unique(_promoted(node, widget, direct))
     return [(node.api_id, widget)]
 
 
 def is_group_node(node_type: str) -> bool:
     """Whether a node is a group of nodes, as front-ends up to 1.46 had them; newer ones turn them into subgraphs."""
     return node_type.startswith(("workflow>", "workflow/"))
+
+
+def host_widgets(host: Node) -> list[str]:
+    """The names of a host's widgets in the order in which it keeps their values (front-end 1.47 and later)."""
+    inner = host.definition
+    if inner is None:
+        return []
+    slots = {str(slot.get("name")): slot for slot in host.inputs}
+    names = []
+    for number, name in enumerate(inner.input_names):
+        widget = (slots.get(name, {}).get("widget") or {}).get("name")
+        if widget is None and any(_ends_at_widget(inner, link) for link in inner.outgoing(INPUT_NODE, number)):
+            widget = name
+        if widget is not None:
+            names.append(str(widget))
+    return names
+
+
+def _ends_at_widget(graph: Graph, link: Link) -> bool:
+    slots = Node(graph.nodes.get(link.target, {}), graph).inputs
+    found = [slot for slot in slots if str(slot.get("link")) == link.id]
+    return any(isinstance(slot.get("widget"), Mapping) for slot in found)
 
 
 def host_label(node: Node, widget: str) -> str:
@@ -174,7 +200,7 @@ def _unique(pairs: Iterator[tuple[str, str]]) -> list[tuple[str, str]]:
     return list(dict.fromkeys(pairs))
 
 
-def _promoted(host: Node, widget: str) -> Iterator[tuple[str, str]]:
+def _promoted(host: Node, widget: str, direct: bool) -> Iterator[tuple[str, str]]:
     """Front-end 1.47 and later: through the definition's input of that name. Before: ``proxyWidgets``."""
     inner = host.definition
     if inner is None or len(host.path) >= _DEEPEST:
@@ -185,7 +211,7 @@ def _promoted(host: Node, widget: str) -> Iterator[tuple[str, str]]:
             widget = str(slot["name"])
             break
     if widget in names:
-        found = list(_fed_by(inner, (*host.path, host), INPUT_NODE, names.index(widget)))
+        found = list(_fed_by(inner, (*host.path, host), INPUT_NODE, names.index(widget), direct=direct))
         if found:
             yield from found
             return
@@ -193,30 +219,33 @@ def _promoted(host: Node, widget: str) -> Iterator[tuple[str, str]]:
         inner_id, name = str(entry[0]), str(entry[1])
         raw = inner.nodes.get(inner_id)
         if raw is not None and widget in (name, f"{inner_id}: {name}"):
-            yield from widget_targets(Node(raw, inner, (*host.path, host)), name)
+            yield from widget_targets(Node(raw, inner, (*host.path, host)), name, direct=direct)
             return
 
 
-def _fed_by(graph: Graph, path: tuple[Node, ...], origin: str, slot: int, depth: int = 0) -> Iterator[tuple[str, str]]:
+def _fed_by(
+    graph: Graph, path: tuple[Node, ...], origin: str, slot: int, depth: int = 0, *, direct: bool
+) -> Iterator[tuple[str, str]]:
     """The widgets that output `slot` of node `origin` sets, through reroutes, into hosts and out of them."""
     if depth > _DEEPEST:
         return
     for link in graph.outgoing(origin, slot):
         if link.target == OUTPUT_NODE:
-            if path:
+            if path and not direct:
                 host = path[-1]
-                yield from _fed_by(host.graph, path[:-1], host.id, link.target_slot, depth + 1)
+                yield from _fed_by(host.graph, path[:-1], host.id, link.target_slot, depth + 1, direct=False)
             continue
         raw = graph.nodes.get(link.target)
         if raw is None:
             continue
         node = Node(raw, graph, path)
         if node.type == _REROUTE:
-            yield from _fed_by(graph, path, node.id, 0, depth + 1)
+            if not direct:
+                yield from _fed_by(graph, path, node.id, 0, depth + 1, direct=False)
             continue
         name = _input_name(node, link)
         if node.definition is not None and name:
-            yield from _promoted(node, name)
+            yield from _promoted(node, name, direct)
         elif name:
             yield node.api_id, name
 

@@ -20,9 +20,11 @@ PIXEL = b"\x89PNG\r\n\x1a\nnot really a picture"
 
 class FakeComfyUI:
     """Attributes steer it: `hold` (cleared: nothing ends), `failing` (a node id that raises), `refusing` (a node id
-    whose validation fails), `deaf` (ignores interrupts), `silent` (its websocket tells nothing), `classes`.
+    whose validation fails), `deaf` (ignores interrupts), `silent` (its websocket tells nothing), `classes`, and
+    `required` (class → its required inputs).
 
-    What came is in `submitted` (graphs, in order), `uploads` (name → bytes) and `prompts` (ids).
+    What came is in `submitted` (graphs, in order), `extra` (what came with each), `uploads` (name → bytes) and
+    `prompts` (ids).
     """
 
     def __init__(self) -> None:
@@ -33,7 +35,9 @@ class FakeComfyUI:
         self.classes = list(CLASSES)
         self.files: dict[tuple[str, str], bytes] = {}
         self.uploads: dict[str, bytes] = {}
+        self.required: dict[str, dict[str, Any]] = {}
         self.submitted: list[dict[str, Any]] = []
+        self.extra: list[dict[str, Any]] = []
         self.prompts: list[str] = []
         self._waiting: list[tuple[str, str, dict[str, Any]]] = []
         self._running: tuple[str, str, dict[str, Any]] | None = None
@@ -152,7 +156,7 @@ class FakeComfyUI:
         return web.json_response({"system": {"comfyui_version": "0.30.0", "argv": []}, "devices": []})
 
     async def _object_info(self, _: web.Request) -> web.Response:
-        return web.json_response({name: {"input": {}} for name in self.classes})
+        return web.json_response({name: {"input": {"required": self.required.get(name, {})}} for name in self.classes})
 
     async def _prompt(self, request: web.Request) -> web.Response:
         body = await request.json()
@@ -162,6 +166,7 @@ class FakeComfyUI:
             error = {"type": "prompt_outputs_failed_validation", "message": "failed", "details": "", "extra_info": {}}
             return web.json_response({"error": error, "node_errors": wrong}, status=400)
         self.submitted.append(body["prompt"])
+        self.extra.append(body.get("extra_data", {}))
         self.prompts.append(body["prompt_id"])
         self._waiting.append((body["prompt_id"], body.get("client_id", ""), body["prompt"]))
         self._work.set()
