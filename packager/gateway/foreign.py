@@ -7,6 +7,7 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -14,7 +15,6 @@ from urllib.parse import unquote
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from .addresses import Address, Network, is_public, is_this_machine, literal
@@ -72,7 +72,7 @@ class Foreign:
         self._ports = frozenset(ports)
         self._hosts = tuple(host.lower() for host in hosts)
         self._allow = tuple(allow)
-        self._own = resolver
+        self._resolver = _Guarded(resolver or _System(), self._may_ask)
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
         self._opening = asyncio.Lock()
@@ -98,7 +98,9 @@ class Foreign:
         if (address := literal(host)) is not None:
             found = [address]
         else:
-            answers = await self._resolver().resolve(host, port or 0, socket.AF_UNSPEC)
+            with _told(url):
+                async with asyncio.timeout(_CONNECT):
+                    answers = await self._resolver.resolve(host, port or 0, socket.AF_UNSPEC)
             found = [ip_address(each["host"]) for each in answers]
         if port == own_port and any(is_this_machine(each) for each in found):
             raise Problem("url-refused", f"{host} is this gateway itself.")
@@ -149,6 +151,7 @@ class Foreign:
         """Let go of connections."""
         if self._session is not None:
             await self._session.close()
+        await self._resolver.close()
 
     async def _opened(self) -> aiohttp.ClientSession:
         async with self._opening:
@@ -157,7 +160,7 @@ class Foreign:
                     self._tls = await asyncio.to_thread(ssl.create_default_context)
                 self._session = aiohttp.ClientSession(
                     connector=aiohttp.TCPConnector(
-                        resolver=self._resolver(),
+                        resolver=self._resolver,
                         use_dns_cache=False,
                         force_close=True,
                         limit=64,
@@ -170,9 +173,6 @@ class Foreign:
                     headers={"User-Agent": "comfy-capsule", "Accept-Encoding": "identity"},
                 )
         return self._session
-
-    def _resolver(self) -> _Guarded:
-        return _Guarded(self._own or ThreadedResolver(), self._may_ask)
 
     def _may_ask(self, address: Address) -> bool:
         if any(address in network for network in self._allow):
@@ -226,7 +226,7 @@ class _Guarded(AbstractResolver):
     ) -> list[ResolveResult]:
         try:
             found = await self._resolver.resolve(host, port, family)
-        except OSError:
+        except (OSError, UnicodeError):  # the latter for a name with a part too long
             found = []
         # One that may not be asked is enough: who owns the name wants it tried.
         if not found or not all(self._may_ask(ip_address(each["host"])) for each in found):
@@ -235,6 +235,31 @@ class _Guarded(AbstractResolver):
 
     async def close(self) -> None:
         await self._resolver.close()
+
+
+class _System(AbstractResolver):
+    """The system's own look-up, in threads of its own: a name server that answers slowly, which may be the caller's,
+    must not keep anything else of the gateway waiting."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(8, "look-up")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(
+            self._threads, lambda: socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+        )
+        return [
+            ResolveResult(
+                hostname=host, host=str(address[0]), port=port, family=kind, proto=proto, flags=socket.AI_NUMERICHOST
+            )
+            for kind, _, proto, _, address in found
+        ]
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _nowhere(host: str) -> Problem:

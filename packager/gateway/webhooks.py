@@ -71,6 +71,7 @@ class Webhooks:
     async def _claim(self) -> None:
         if room := _AT_ONCE - len(self._tasks):
             for webhook in await self._store.claim(room, self._timeout + _GRACE):
+                self._service.board.awaited.discard(webhook.execution)  # where another gateway has ended it
                 task = asyncio.create_task(self._deliver(webhook))
                 self._tasks.add(task)
                 task.add_done_callback(self._ended)

@@ -68,7 +68,7 @@ async def test_what_is_written_so_is_refused_without_looking_anything_up(url: st
     assert (refused.value.code, names.looked) == ("url-refused", 0)
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "localhost.", "ip6-localhost.invalid"])
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "localhost.", "nothing.invalid", "x" * 64 + ".invalid"])
 async def test_names_of_this_machine_and_of_nothing_are_refused_in_the_same_words(host: str) -> None:
     with pytest.raises(Problem, match="has no public address") as refused:
         await Foreign().check(f"https://{host}/", own_port=1)
