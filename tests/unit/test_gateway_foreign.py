@@ -14,6 +14,7 @@ import trustme
 from aiohttp import web
 
 from bench.stranger import Names, Stranger, giving
+from comfy_capsule.packager.gateway import foreign as module
 from comfy_capsule.packager.gateway.addresses import is_public, is_this_machine
 from comfy_capsule.packager.gateway.foreign import Foreign
 from comfy_capsule.packager.gateway.problems import Problem
@@ -81,6 +82,13 @@ def test_public_addresses_are() -> None:
         assert is_public(ipaddress.ip_address(each)), each
     assert is_this_machine(ipaddress.ip_address("127.0.0.1"))
     assert not is_this_machine(ipaddress.ip_address("192.0.2.1"))
+
+
+async def test_this_machine_is_refused_by_its_public_address_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "is_public", lambda _: True)  # as if 127.0.0.1 were one
+    async with Stranger(giving(b"x")) as stranger:
+        assert await got(foreign(stranger, allow=()), stranger.url()) == "url-refused"
+        assert stranger.asked == []
 
 
 async def test_one_inner_address_among_public_ones_is_enough() -> None:
@@ -155,7 +163,7 @@ async def _endless(request: web.Request) -> web.StreamResponse:
     [
         giving(b"x" * 5000), _endless, _drip, _silence, giving(b"<html>", "text/html"), giving(b"", status=404),
         giving(b"", status=304), giving(b"", status=302), giving(b"", status=302, Location="http://[::1"),
-        giving(gzip.compress(b"x" * 10_000_000), **{"Content-Encoding": "gzip"}),
+        giving(gzip.compress(b"x" * 1_000_000), **{"Content-Encoding": "gzip"}),
         giving(b"x", **{"X-Long": "y" * 20_000}),
     ],
 )  # fmt: skip
@@ -178,14 +186,14 @@ async def test_nothing_is_told_of_who_asks_and_nothing_is_remembered(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login ann password word\n")
+    netrc.write_text("machine cookie.example login ann password word\n")
     monkeypatch.setenv("NETRC", str(netrc))
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     async with Stranger(giving(b"x", **{"Set-Cookie": "a=b"})) as stranger:
-        asker = foreign(stranger)
+        asker = foreign(stranger, resolver=Names(cookie=["127.0.0.1"]))
         for _ in range(2):
-            async with asker.get(stranger.url(), seconds=5, limit=10) as answer:
+            async with asker.get(stranger.url(host="cookie.example"), seconds=5, limit=10) as answer:
                 assert [chunk async for chunk in answer.chunks] == [b"x"]
         await asker.close()
         assert [set(each.headers) for each in stranger.asked] == [

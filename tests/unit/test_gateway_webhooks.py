@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -161,9 +162,8 @@ async def test_retry_after_is_waited_for(fake: FakeComfyUI, tmp_path: Path, rece
         async with asyncio.timeout(5):
             while (told := await delivery(client, made["id"], "pending"))["last_status"] is None:
                 await asyncio.sleep(0.02)
-        execution = await (await client.get(f"/executions/{made['id']}")).json()
-        assert told["next_attempt_at"][:13] >= execution["finished_at"][:13]
-        assert len(receiver.asked) == 1
+        later = datetime.fromisoformat(told["next_attempt_at"]) - datetime.fromisoformat(made["finished_at"])
+        assert 2990 < later.total_seconds() < 3100
 
 
 def test_pauses_grow_and_are_never_all_the_same() -> None:
@@ -218,11 +218,10 @@ async def test_a_webhook_to_the_gateway_itself_is_refused(
     fake: FakeComfyUI, tmp_path: Path, receiver: Stranger
 ) -> None:
     settings = settings_for(fake, tmp_path, receiver)
-    async with gateway(settings) as client:
-        own = settings.model_copy(update={"fetch_ports": (client.port,)})
-    async with gateway(own) as client:
+    async with gateway(settings.model_copy(update={"fetch_ports": range(1, 65536)})) as client:
         answer = await client.post(BLANK, json={}, headers={"Webhook-URL": str(client.make_url("/x"))})
-        assert (await answer.json())["code"] == "url-refused"
+        problem = await answer.json()
+        assert (problem["code"], "this gateway itself" in problem["detail"]) == ("url-refused", True)
         # Through a proxy it cannot be known beforehand: then it is refused when it comes.
         forged = {"webhook-id": "msg_1", "webhook-timestamp": "1", "webhook-signature": "v1,x"}
         answer = await client.post(BLANK, json={}, headers=forged)
