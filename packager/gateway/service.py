@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from ..capsule import canonical_json, sha256_bytes
@@ -78,20 +79,20 @@ class Service:
             raise Problem("draining", "The gateway is stopping.", "Try again.", headers={"Retry-After": "5"})
         workflow = self.workflow(name)
         taken = await self.media.take(workflow.contract, workflow.check(parameters), owner)
-        new = NewExecution(
+        new = partial(
+            NewExecution,
             workflow=name,
             capsule=workflow.digest,
             owner=owner,
-            parameters={},
             idempotency_key=key,
             body_digest=_body_digest(taken, webhook) if key else "",
             webhook=webhook,
         )
         if by_url := self.media.by_url(workflow.contract, taken):
-            if key and (earlier := await self.store.earlier(new)):
+            if key and (earlier := await self.store.earlier(new(parameters={}))):
                 return earlier, False
             taken = await self.media.fetch(by_url, taken, owner)
-        execution, made = await self._add(new.model_copy(update={"parameters": workflow.complete(taken)}))
+        execution, made = await self._add(new(parameters=workflow.complete(taken)))
         if made:
             if webhook:
                 self.board.awaited.add(execution.id)
