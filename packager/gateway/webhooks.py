@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
 from standardwebhooks import Webhook as Signer
 
 from .log import EXECUTION
@@ -43,11 +42,8 @@ class Webhooks:
         self._service = service
         self._store = service.store.webhooks
         self._signers = [Signer(secret.get_secret_value()) for secret in settings.webhook_secrets]
-        self._tries, self._delay, self._timeout = (
-            settings.webhook_tries,
-            settings.webhook_delay,
-            settings.webhook_timeout,
-        )
+        self._tries, self._delay = settings.webhook_tries, settings.webhook_delay
+        self._timeout = settings.webhook_timeout
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -58,7 +54,7 @@ class Webhooks:
                 wake.clear()
                 try:
                     await self._claim()
-                except SQLAlchemyError:
+                except Exception:
                     log.exception("The store failed; webhooks are looked for again")
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_POLL):
@@ -89,9 +85,9 @@ class Webhooks:
         if execution is None:  # it was removed meanwhile
             await self._settle(webhook, 0, "the execution is no longer kept", last=True)
             return
-        body = json.dumps(await message(self._service, execution), ensure_ascii=False, separators=(",", ":"))
         headers: Mapping[str, str] = {}
         try:
+            body = json.dumps(await message(self._service, execution), separators=(",", ":"))
             status, headers = await self._service.foreign.post(
                 webhook.url, body.encode(), self._headers(webhook, body), seconds=self._timeout
             )
@@ -101,6 +97,9 @@ class Webhooks:
         except asyncio.CancelledError:  # the gateway stops: the next one need not wait for the claim to lapse
             await self._store.settle(webhook.model_copy(update={"next_at": time.time()}))
             raise
+        except Exception:
+            log.exception("The gateway failed to send a webhook")
+            status, error = 0, "the gateway failed to send it"
         await self._settle(webhook, status, error, last=status == _GONE, after=_retry_after(headers))
 
     def _headers(self, webhook: Webhook, body: str) -> dict[str, str]:

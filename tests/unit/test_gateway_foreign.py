@@ -110,6 +110,18 @@ async def test_a_name_that_changes_its_answer_changes_nothing() -> None:
             assert inside.asked == []
 
 
+async def test_a_name_server_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(Names):
+        async def resolve(self, host: str, port: int = 0, family: Any = 0) -> Any:
+            await asyncio.sleep(9)
+
+    monkeypatch.setattr(module, "_CONNECT", 0.05)
+    with pytest.raises(Problem) as slow:
+        await Foreign(resolver=Slow()).check("https://slow.example/", own_port=1)
+    assert slow.value.code == "url-failed"
+    assert await got(Foreign(resolver=Slow()), "https://slow.example/", seconds=0.05) == "url-failed"
+
+
 @pytest.mark.parametrize(
     "to",
     ["http://127.0.0.2:{port}/secret", "http://inside.example:{port}/", "file:///etc/passwd", "http://127.1:{port}/"],

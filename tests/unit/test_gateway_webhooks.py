@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from bench.gateway_here import BLANK, gateway, state_of
 from bench.stranger import Stranger, giving
 from comfy_capsule.packager.errors import BadInput
 from comfy_capsule.packager.gateway import Settings, read_settings, webhooks
+from comfy_capsule.packager.gateway.webhook_store import SqlWebhooks
 
 OLD, NEW = (f"whsec_{base64.b64encode(letter * 32).decode()}" for letter in (b"o", b"n"))
 ASYNC = {"Prefer": "respond-async"}
@@ -226,6 +228,21 @@ async def test_a_webhook_to_the_gateway_itself_is_refused(
         forged = {"webhook-id": "msg_1", "webhook-timestamp": "1", "webhook-signature": "v1,x"}
         answer = await client.post(BLANK, json={}, headers=forged)
         assert (answer.status, (await answer.json())["code"]) == (403, "forbidden-origin")
+
+
+async def test_a_store_that_fails_for_a_while_stops_no_webhook(
+    fake: FakeComfyUI, tmp_path: Path, receiver: Stranger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, failures = SqlWebhooks.claim, iter(range(3))
+
+    async def failing(self: SqlWebhooks, most: int, lease: float) -> Any:
+        if next(failures, None) is not None:
+            raise sqlite3.OperationalError("database is locked")
+        return await claim(self, most, lease)
+
+    monkeypatch.setattr(SqlWebhooks, "claim", failing)
+    async with gateway(settings_for(fake, tmp_path, receiver)) as client:
+        await delivery(client, (await run(client, receiver))["id"], "delivered")
 
 
 async def test_webhooks_are_off_without_a_secret(fake: FakeComfyUI, tmp_path: Path, receiver: Stranger) -> None:
