@@ -36,7 +36,7 @@ class Stranger:
 
     async def __aenter__(self) -> Stranger:
         app = web.Application(client_max_size=2**28)
-        app.router.add_route("*", "/{path:.*}", self._answer)
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._answer)
         self._server = TestServer(app, host=self.host, scheme="https" if self.tls else "http", port=self.port)
         await self._server.start_server(ssl=self.tls)
         self.port = self._server.port

@@ -74,6 +74,20 @@ async def test_pictures_are_fetched_checked_and_kept_once(
     assert b"hidden" not in b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
 
 
+async def test_neither_the_url_nor_its_answer_steers_a_header_or_a_path(
+    fake: FakeComfyUI, tmp_path: Path, stranger: Stranger
+) -> None:
+    async with gateway(settings_for(fake, tmp_path, stranger), two_pictures()) as asked:
+        stranger.answer = giving(PHOTO, "image/x*y")
+        for path in ("/a%0d%0aX-Odd%3A%201.png", "/..%2f..%2fx.png", "/..", "/%00", '/a".png'):
+            made = await (await asked.post(BLANK, json={"photo": {"url": stranger.url(path)}})).json()
+            file = await asked.get(f"/files/{made['parameters']['photo']['file']}")
+            assert (file.status, file.content_type) == (200, "image/png")
+            assert "X-Odd" not in file.headers
+            assert fake.submitted[-1]["1"]["inputs"]["image"].startswith("capsule/")
+            assert ".." not in fake.submitted[-1]["1"]["inputs"]["image"]
+
+
 async def test_what_waits_for_nobody_has_its_files_already(
     fake: FakeComfyUI, tmp_path: Path, stranger: Stranger
 ) -> None:

@@ -7,6 +7,7 @@ import gzip
 import ipaddress
 import ssl
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -195,7 +196,7 @@ async def test_nobody_listening_is_said() -> None:
 
 
 async def test_nothing_is_told_of_who_asks_and_nothing_is_remembered(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine cookie.example login ann password word\n")
@@ -231,7 +232,9 @@ async def test_a_signed_url_is_asked_as_it_was_written() -> None:
         assert stranger.asked[0].path == path
 
 
-async def test_the_certificate_must_be_of_the_name_though_the_address_is_pinned() -> None:
+async def test_the_certificate_must_be_of_the_name_though_the_address_is_pinned(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     authority = trustme.CA()
     server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
     authority.issue_cert("files.example").configure_cert(server)
@@ -244,3 +247,6 @@ async def test_the_certificate_must_be_of_the_name_though_the_address_is_pinned(
         assert await got(foreign(stranger, **more), url) == "url-failed"  # nobody trusts this authority
         other = stranger.url("/p.png", host="other.example")
         assert await got(foreign(stranger, tls=client, **more), other) == "url-failed"
+        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        assert (await got(foreign(stranger, **more), url))[2] == b"sealed"
