@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.fake_comfyui import FakeComfyUI
+from bench.fake_comfyui import PIXEL, FakeComfyUI
 from bench.gateway import blank_capsule
 from bench.gateway_here import BLANK, gateway, state_of
 from bench.pictures import example_picture
 from bench.stranger import Stranger, giving
 from comfy_capsule.packager.capsule import Capsule
-from comfy_capsule.packager.contract import Contract, Input, Output, Target
+from comfy_capsule.packager.contract import Contract, Input, Output, Target, client
 from comfy_capsule.packager.gateway import Settings, read_settings
 
 PHOTO = example_picture(16, 16)
@@ -139,6 +141,19 @@ async def test_a_known_idempotency_key_is_answered_without_asking_the_url_again(
         assert (first["id"], len(stranger.asked)) == (second["id"], 1)
         other = await asked.post(BLANK, json={"photo": {"url": stranger.url("/2.png")}}, headers=header)
         assert (await other.json())["code"] == "idempotency-conflict"
+
+
+async def test_the_python_client_takes_a_url_for_a_file(fake: FakeComfyUI, tmp_path: Path, stranger: Stranger) -> None:
+    capsule = two_pictures()
+    async with gateway(settings_for(fake, tmp_path / "state", stranger), capsule) as asked:
+        program = tmp_path / "client.py"
+        program.write_text(client(capsule.contract, "python", str(asked.make_url("/"))))
+        (tmp_path / "other.png").write_bytes(example_picture(8, 8))
+        words = [str(program), f"photo={stranger.url('/me.png')}", "other=other.png"]
+        run = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=tmp_path)
+        assert await run.wait() == 0
+        assert set(fake.uploads.values()) == {PHOTO, example_picture(8, 8)}
+        assert (tmp_path / "picture-0").read_bytes().startswith(PIXEL)
 
 
 async def test_the_schema_tells_the_form(fake: FakeComfyUI, tmp_path: Path, stranger: Stranger) -> None:
