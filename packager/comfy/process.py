@@ -28,6 +28,8 @@ _KEPT_LINES = 2000
 _POLL_SECONDS = 0.1
 # The caller's interpreter settings would give ComfyUI the wrong modules.
 _NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+# What the gateway is asked and signs with is none of a pack's business.
+_SECRET_SETTINGS = ("COMFY_CAPSULE_API_KEYS", "COMFY_CAPSULE_WEBHOOK_SECRETS")
 
 
 class ComfyProcess:
@@ -221,7 +223,7 @@ class ComfyProcess:
 
 def _is_inherited(name: str) -> bool:
     """A capsule's secrets reach ComfyUI in the graph that needs them, and not every pack in the environment."""
-    return name not in _NOT_INHERITED and not name.startswith(SECRET_PREFIX)
+    return name not in _NOT_INHERITED and name not in _SECRET_SETTINGS and not name.startswith(SECRET_PREFIX)
 
 
 def _arguments(install: Install, port: int, folders: Mapping[str, Path]) -> list[str]:

@@ -94,7 +94,7 @@ def _typescript(contract: Contract, url: str) -> str:
 
 def _typescript_type(each: Input) -> str:
     if each.type in MEDIA_TYPES:
-        return "Blob"
+        return "Blob | { url: string }"
     kind = " | ".join(map(json.dumps, each.choices)) if each.choices else _TYPESCRIPT[each.type]
     return f"({kind})[]" if each.multiple else kind
 

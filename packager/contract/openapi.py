@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from .models import MEDIA_TYPES, Contract
-from .openapi_parts import EXECUTION, FILE, JOB_HEADERS, PARAMETERS, PROBLEM, answers, parameter_refs, schema_ref
+from .openapi_parts import (
+    CALLBACKS,
+    EXECUTION,
+    FILE,
+    JOB_HEADERS,
+    MESSAGE,
+    PARAMETERS,
+    PROBLEM,
+    answers,
+    parameter_refs,
+    schema_ref,
+)
 from .schema import Schema, example_parameters, parameters_schema, result_schema
 
 _JSON = "application/json"
@@ -30,7 +41,7 @@ def openapi(
 
     Source of the form: OpenAPI Specification 3.1.0; its schemas are JSON Schema 2020-12.
     """
-    schemas: Schema = {"Problem": PROBLEM, "Execution": EXECUTION, "File": FILE}
+    schemas: Schema = {"Problem": PROBLEM, "Execution": EXECUTION, "File": FILE, "Webhook": MESSAGE}
     paths: dict[str, Any] = {}
     for contract in contracts:
         stem = _stem(contract)
@@ -93,7 +104,7 @@ def _run(contract: Contract) -> dict[str, Any]:
         "tags": ["workflows"],
         "summary": f"Run {contract.title or contract.name}",
         "description": " ".join(part for part in described if part and contract.outputs) or contract.name,
-        "parameters": parameter_refs("Prefer", "IdempotencyKey", "Inline"),
+        "parameters": parameter_refs("Prefer", "IdempotencyKey", "WebhookURL", "Inline"),
         "requestBody": {"required": any(each.required for each in contract.inputs), "content": content},
         "responses": {
             "200": {
@@ -108,6 +119,7 @@ def _run(contract: Contract) -> dict[str, Any]:
             },
             **answers("400", "401", "404", "409", "413", "415", "422", "429", "500", "502", "503", "504"),
         },
+        "callbacks": CALLBACKS,
     }
 
 

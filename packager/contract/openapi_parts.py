@@ -63,8 +63,62 @@ EXECUTION: Schema = {
         "created_at": _TIME,
         "started_at": _TIME,
         "finished_at": _TIME,
+        "webhook": {
+            "type": "object",
+            "description": "Where one was asked for: how its delivery stands. Told of one execution, not in lists.",
+            "properties": {
+                "state": {
+                    "enum": ["waiting", "pending", "delivered", "dead"],
+                    "description": "waiting: for the end of the execution; pending: sent now, or once more later; "
+                    "dead: given up.",
+                },
+                "attempts": {"type": "integer", "minimum": 0},
+                "last_status": {"type": ["integer", "null"], "description": "What the receiver answered."},
+                "last_error": {"type": ["string", "null"]},
+                "next_attempt_at": _TIME,
+                "delivered_at": _TIME,
+            },
+            "required": ["state", "attempts"],
+        },
     },
     "required": ["id", "workflow", "state"],
+}
+
+#: What is sent to a Webhook-URL; any 2xx is a yes. Source of the headers and their meaning: Standard Webhooks 1.0.
+MESSAGE: Schema = {
+    "title": "Webhook",
+    "description": "The end of an execution. It is signed by the rules of Standard Webhooks, and may come twice.",
+    "type": "object",
+    "properties": {
+        "type": {"enum": [f"execution.{state}" for state in _STATES[2:]]},
+        "timestamp": _TIME,
+        "data": {**schema_ref("Execution"), "description": "The execution without its parameters."},
+    },
+    "required": ["type", "timestamp", "data"],
+}
+_MESSAGE_HEADERS = {
+    "webhook-id": "The same over all tries.",
+    "webhook-timestamp": "Of this try, in seconds since the epoch.",
+    "webhook-signature": "One `v1,BASE64` for each secret, with spaces between.",
+}
+CALLBACKS: dict[str, Any] = {
+    "ended": {
+        "{$request.header.Webhook-URL}": {
+            "post": {
+                "summary": "Told of the execution's end",
+                "parameters": [
+                    {"name": name, "in": "header", "required": True, "description": told, "schema": {"type": "string"}}
+                    for name, told in _MESSAGE_HEADERS.items()
+                ],
+                "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref("Webhook")}}},
+                "responses": {
+                    "2XX": {"description": "It was taken."},
+                    "410": {"description": "Nothing more is wanted; it is not tried again."},
+                    "default": {"description": "It is tried again later."},
+                },
+            }
+        }
+    }
 }
 
 FILE: Schema = {
@@ -129,6 +183,13 @@ PARAMETERS: dict[str, Any] = {
         "in": "header",
         "description": "The same key with the same parameters gives the same execution, not a second one.",
         "schema": {"type": "string", "maxLength": 255},
+    },
+    "WebhookURL": {
+        "name": "Webhook-URL",
+        "in": "header",
+        "description": "Told of the execution's end by a signed POST (Standard Webhooks); only where the gateway's "
+        "owner has set a secret.",
+        "schema": {"type": "string", "format": "uri", "maxLength": 2048},
     },
 }
 

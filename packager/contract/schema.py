@@ -99,7 +99,9 @@ def media_schema(kind: str) -> Schema:
                 "type": "string",
                 "format": "uri",
                 "pattern": "^https?://",
-                "description": "The server fetches it; addresses of private networks are refused.",
+                "maxLength": 2048,
+                "description": "The server fetches it before it answers: by https, unless its owner allows http, "
+                "and from public addresses only.",
             },
             {},
         ),

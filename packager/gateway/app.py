@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
@@ -13,6 +15,7 @@ from .auth import Handler, guard
 from .problems import Problem
 from .routes import DOCUMENT, SERVICE, routes
 from .service import Service
+from .webhooks import Webhooks
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +40,19 @@ def build_app(service: Service) -> web.Application:
     )
     app[DOCUMENT] = json.dumps(document, ensure_ascii=False).encode()
     app.add_routes(routes)
+    app.cleanup_ctx.append(_outward)
     return app
+
+
+async def _outward(app: web.Application) -> AsyncIterator[None]:
+    """While it is served: what goes out of it by itself."""
+    service = app[SERVICE]
+    delivering = [asyncio.create_task(Webhooks(service).run())] if service.settings.webhook_secrets else []
+    yield
+    for task in delivering:
+        task.cancel()
+    await asyncio.gather(*delivering, return_exceptions=True)
+    await service.foreign.close()
 
 
 @web.middleware

@@ -65,7 +65,10 @@ def _owner(request: web.Request, owners: dict[str, str]) -> str:
 
 
 def _check_origin(request: web.Request) -> None:
-    """A browser sends Origin with what changes state; only our own pages may."""
+    """A browser sends Origin with what changes state; only our own pages may. A webhook may not, whoever's it is: one
+    that was sent to the gateway itself, by whatever name and proxy, would act with its reach."""
+    if "webhook-signature" in request.headers:
+        raise Problem("forbidden-origin", "A webhook may not change anything here.")
     origin = request.headers.get("Origin")
     foreign = request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
     if foreign or (origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("Host", "").lower()):

@@ -39,6 +39,8 @@ class Board:
         self._topics: dict[str, _Topic] = {}
         self._ended: deque[str] = deque()
         self.work = asyncio.Event()  # set when something was queued
+        self.awaited: set[str] = set()  # executions whose end is to be told outside
+        self.deliver = asyncio.Event()  # set when one of them has ended
 
     def _topic(self, id: str) -> _Topic:
         topic = self._topics.get(id)
@@ -53,6 +55,9 @@ class Board:
             self._ended.append(execution.id)
         topic.result = execution
         self.tell(execution.id, "end", {"state": execution.state})
+        if execution.id in self.awaited:
+            self.awaited.remove(execution.id)
+            self.deliver.set()
         while len(self._ended) > _KEPT_ENDED:
             del self._topics[self._ended.popleft()]
 

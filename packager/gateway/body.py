@@ -142,6 +142,31 @@ def idempotency_key(request: web.Request) -> str:
     return key
 
 
+async def webhook_url(request: web.Request, service: Service) -> str:
+    """The URL of the header ``Webhook-URL``, looked at; an empty text without one.
+
+    Raises:
+        Problem: ``webhooks-off``, ``url-refused``.
+    """
+    url = request.headers.get("Webhook-URL", "")
+    if not url:
+        return ""
+    if not service.settings.webhook_secrets:
+        raise Problem(
+            "webhooks-off",
+            "This gateway has no secret to sign webhooks with, and sends none.",
+            "Ask for the execution with GET, or have its owner set webhook_secrets.",
+        )
+    listening = request.transport.get_extra_info("sockname") if request.transport else None
+    port = listening[1] if listening else service.settings.port
+    try:
+        await service.foreign.check(url, own_port=port)
+    except Problem as problem:
+        said = f"The Webhook-URL cannot be taken: {problem.message}"
+        raise Problem(problem.code, said, problem.cure, header="Webhook-URL") from problem
+    return url
+
+
 def flag(request: web.Request, name: str) -> bool:
     """A query parameter that is ``true`` or ``false``. Raises Problem ``invalid-query``."""
     value = request.query.get(name, "false").lower()

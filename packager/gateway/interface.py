@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from .models import Execution, Item, NewExecution, State, StoredFile
+from .models import Execution, Item, NewExecution, State, StoredFile, Webhook
 
 
 class ExecutionStore(Protocol):
@@ -23,6 +23,13 @@ class ExecutionStore(Protocol):
 
         Raises:
             Problem: ``queue-full`` when `bound` executions are waiting, ``idempotency-conflict``.
+        """
+
+    async def earlier(self, new: NewExecution) -> Execution | None:
+        """The execution that the idempotency key of `new` has made already.
+
+        Raises:
+            Problem: ``idempotency-conflict``.
         """
 
     async def get(self, id: str, owner: str | None = None) -> Execution | None:
@@ -73,8 +80,25 @@ class ExecutionStore(Protocol):
     async def get_file(self, id: str, owner: str | None = None) -> StoredFile | None:
         """The upload, if it is there and (unless `owner` is None) belongs to `owner`."""
 
+    @property
+    def webhooks(self) -> WebhookStore:
+        """The deliveries of its executions' ends, made by `add`."""
+
     async def close(self) -> None:
         """Let go of files and connections."""
+
+
+class WebhookStore(Protocol):
+    """Deliveries, claimed like executions: with a lease, and fenced by a token."""
+
+    async def get(self, execution: str) -> Webhook | None:
+        """The delivery of this execution's end, if there is one."""
+
+    async def claim(self, most: int, lease: float) -> Sequence[Webhook]:
+        """Up to `most` that are to be tried now, theirs for `lease` seconds; each counts as an attempt."""
+
+    async def settle(self, webhook: Webhook) -> bool:
+        """Write down how the claimed attempt went; False when the claim is no longer ours."""
 
 
 class OutputStore(Protocol):

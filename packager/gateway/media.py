@@ -7,11 +7,12 @@ import base64
 import binascii
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..contract import Contract, media_inputs
+from ..contract import Contract, Input, media_inputs
+from .foreign import Foreign
 from .interface import ExecutionStore, OutputStore
 from .models import StoredFile
 from .outputs import media_type
@@ -22,6 +23,13 @@ from .settings import Settings
 PLAIN_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,60}")
 
 _PICTURES = frozenset({"image", "mask"})
+#: What a server may call a file of a kind; what the bytes are is looked at all the same.
+_TYPES: Mapping[str, tuple[str, ...]] = {
+    "image": ("image/",),
+    "mask": ("image/",),
+    "audio": ("audio/", "video/", "application/ogg"),
+    "video": ("video/", "image/gif", "application/ogg"),
+}
 #: How files of a kind begin: (offset, bytes). Enough to refuse a page or a script; the loader decides the rest.
 _MAGIC: Mapping[str, tuple[tuple[int, bytes], ...]] = {
     "audio": (
@@ -38,13 +46,14 @@ _MAGIC: Mapping[str, tuple[tuple[int, bytes], ...]] = {
 class Media:
     """Turns the three forms of a file (inline, upload id, URL) into one: ``{"file": ID}`` of a stored upload."""
 
-    def __init__(self, store: ExecutionStore, outputs: OutputStore, settings: Settings) -> None:
+    def __init__(self, store: ExecutionStore, outputs: OutputStore, settings: Settings, foreign: Foreign) -> None:
         self._store = store
         self._outputs = outputs
         self._settings = settings
+        self._foreign = foreign
 
     async def take(self, contract: Contract, parameters: Mapping[str, Any], owner: str) -> dict[str, Any]:
-        """`parameters` with every file stored, checked and named by its id.
+        """`parameters` with every file that came here stored, checked and named by its id; URLs are left to `fetch`.
 
         Raises:
             Problem: ``bad-media``, ``picture-too-large``, ``url-media-off``, ``unknown-file``, with the parameter.
@@ -55,12 +64,14 @@ class Media:
                 continue
             given = parameters[each.name]
             if "url" in given:
-                raise Problem(
-                    "url-media-off",
-                    f"The parameter {each.name!r} names a URL; this gateway fetches none.",
-                    'Send the bytes: {"data": base64}, or upload them with POST /files and send {"file": id}.',
-                    parameter=each.name,
-                )
+                if not self._settings.fetch_media:
+                    raise Problem(
+                        "url-media-off",
+                        f"The parameter {each.name!r} names a URL; this gateway fetches none.",
+                        'Send the bytes: {"data": base64}, or upload them with POST /files and send {"file": id}.',
+                        parameter=each.name,
+                    )
+                continue
             stored = (
                 await self._inline(each.name, given, owner) if "data" in given else await self._upload(given, owner)
             )
@@ -72,6 +83,41 @@ class Media:
             await self.check(each.name, each.type, stored)
             taken[each.name] = {"file": stored.id}
         return taken
+
+    def by_url(self, contract: Contract, taken: Mapping[str, Any]) -> list[Input]:
+        """The inputs that `take` left as URLs."""
+        return [each for each in media_inputs(contract) if "url" in taken.get(each.name, ())]
+
+    async def fetch(self, inputs: Sequence[Input], taken: Mapping[str, Any], owner: str) -> dict[str, Any]:
+        """`taken` with the URLs of `inputs` fetched, all at once, and stored and checked as uploads are.
+
+        Raises:
+            Problem: ``url-refused``, ``url-failed``, ``bad-media``, ``picture-too-large``, with the parameter.
+        """
+        fetching = [asyncio.create_task(self._fetched(each, taken[each.name]["url"], owner)) for each in inputs]
+        try:
+            files = await asyncio.gather(*fetching)
+        finally:
+            for task in fetching:
+                task.cancel()
+        return {**taken, **{each.name: {"file": id} for each, id in zip(inputs, files, strict=True)}}
+
+    async def _fetched(self, each: Input, url: str, owner: str) -> str:
+        seconds, limit = self._settings.fetch_timeout, self._settings.file_limit
+        try:
+            async with self._foreign.get(url, seconds=seconds, limit=limit, types=_TYPES.get(each.type, ())) as answer:
+                sha256, size = await self._outputs.put_stream(answer.chunks)
+        except Problem as problem:
+            said = f"The URL of the parameter {each.name!r} cannot be taken: {problem.message}"
+            raise Problem(problem.code, said, problem.cure, parameter=each.name) from problem
+        filename = safe_filename(answer.name) or each.name
+        if "." not in filename:
+            with self._outputs.path(sha256).open("rb") as file:
+                filename += _suffix(file.read(16))
+        kind = answer.type if PLAIN_TYPE.fullmatch(answer.type) else media_type(filename)  # it becomes a header
+        stored = await self._store.add_file(owner, filename, kind, size, sha256)
+        await self.check(each.name, each.type, stored)
+        return stored.id
 
     async def _inline(self, name: str, given: Mapping[str, Any], owner: str) -> StoredFile:
         text: str = given["data"]

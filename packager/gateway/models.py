@@ -63,6 +63,21 @@ class NewExecution(Frozen):
     parameters: dict[str, Any]
     idempotency_key: str = ""
     body_digest: str = ""  # sha256 of the request's parameters, compared when the key is used again
+    webhook: str = ""  # the URL that is told of its end
+
+
+class Webhook(Frozen):
+    """The delivery of one execution's end to the URL that its caller named. Times are seconds since the epoch."""
+
+    execution: str
+    url: str
+    state: Literal["waiting", "pending", "delivered", "dead"]  # waiting: for the end of the execution
+    attempts: int = 0  # begun
+    status: int = 0  # the last answer's, 0 when there was none
+    error: str = ""  # why the last attempt was none
+    next_at: float = 0  # not before; 0 when there is no next
+    delivered: float = 0
+    token: int = 0  # fencing: rises with each claim
 
 
 class StoredFile(Frozen):

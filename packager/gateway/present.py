@@ -7,12 +7,14 @@ import base64
 from datetime import UTC, datetime
 from typing import Any
 
-from .models import Execution, Item, StoredFile
+from .models import Execution, Item, StoredFile, Webhook
 from .problems import Problem, from_document
 from .service import Service
 
 
-async def execution_document(service: Service, execution: Execution, *, inline: bool = False) -> dict[str, Any]:
+async def execution_document(
+    service: Service, execution: Execution, *, inline: bool = False, webhook: Webhook | None = None
+) -> dict[str, Any]:
     """The JSON of an execution; with `inline`, files up to the settings' limit carry their bytes as base64 ``data``."""
     told: dict[str, Any] = {
         "id": execution.id,
@@ -33,6 +35,8 @@ async def execution_document(service: Service, execution: Execution, *, inline: 
         told["cancel_requested"] = execution.cancel_requested
         if progress := service.board.progress(execution.id):
             told["progress"] = progress
+    if webhook is not None:
+        told["webhook"] = _webhook_document(webhook)
     for name, items in execution.outputs.items():
         base = f"{place_of(execution)}/outputs/{name}"
         told["outputs"][name] = [
@@ -61,6 +65,18 @@ def file_document(stored: StoredFile) -> dict[str, Any]:
         "size": stored.size,
         "sha256": stored.sha256,
         "created_at": _time(stored.created),
+    }
+
+
+def _webhook_document(webhook: Webhook) -> dict[str, Any]:
+    """How the delivery stands. Not its URL, which may hold what only its receiver shall know."""
+    return {
+        "state": webhook.state,
+        "attempts": webhook.attempts,
+        "last_status": webhook.status or None,
+        "last_error": webhook.error or None,
+        "next_attempt_at": _time(webhook.next_at) if webhook.state == "pending" else None,
+        "delivered_at": _time(webhook.delivered),
     }
 
 

@@ -29,14 +29,15 @@ routes = web.RouteTableDef()
 async def run(request: web.Request) -> web.StreamResponse:
     service, owner = request.app[SERVICE], request[OWNER]
     inline, seconds = body.flag(request, "inline"), body.wait_of(request, service)
-    key = body.idempotency_key(request)
+    key, webhook = body.idempotency_key(request), await body.webhook_url(request, service)
     workflow = service.workflow(request.match_info["name"])
     parameters = await body.parameters_of(request, service, workflow, owner)
-    execution, _ = await service.run(workflow.name, parameters, owner, key)
+    execution, _ = await service.run(workflow.name, parameters, owner, key, webhook)
     execution = await service.wait(execution, seconds)
     if execution.ended and execution.state != "succeeded":
         raise problem_of(execution)
-    document = await execution_document(service, execution, inline=inline)
+    delivery = await service.webhook_of(execution.id) if webhook else None
+    document = await execution_document(service, execution, inline=inline, webhook=delivery)
     headers = {"Location": place_of(execution)}
     if not execution.ended:
         headers["Retry-After"] = "1"
@@ -67,7 +68,8 @@ async def execution(request: web.Request) -> web.StreamResponse:
     found = await service.find(request.match_info["id"], request[OWNER])
     if "Prefer" in request.headers:
         found = await service.wait(found, body.wait_of(request, service))
-    return _json(await execution_document(service, found, inline=body.flag(request, "inline")))
+    inline, webhook = body.flag(request, "inline"), await service.webhook_of(found.id)
+    return _json(await execution_document(service, found, inline=inline, webhook=webhook))
 
 
 @routes.post("/executions/{id}/cancel")

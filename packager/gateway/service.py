@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from ..capsule import canonical_json, sha256_bytes
 from .board import Board
+from .foreign import Foreign
 from .interface import ExecutionStore, OutputStore
 from .media import Media
-from .models import Execution, NewExecution
+from .models import Execution, NewExecution, Webhook
 from .problems import Problem
 from .settings import Settings
 from .worker import Worker
@@ -40,7 +42,8 @@ class Service:
         self.store = store
         self.outputs = outputs
         self.board = board
-        self.media = Media(store, outputs, settings)
+        self.foreign = Foreign.of(settings)
+        self.media = Media(store, outputs, settings, self.foreign)
         self._worker = worker
         self.draining = False
 
@@ -58,8 +61,16 @@ class Service:
             )
         return found
 
-    async def run(self, name: str, parameters: object, owner: str, key: str = "") -> tuple[Execution, bool]:
+    async def run(
+        self, name: str, parameters: object, owner: str, key: str = "", webhook: str = ""
+    ) -> tuple[Execution, bool]:
         """Queue an execution; the second value is False when the idempotency key `key` had already made it.
+
+        Files by URL are fetched first: what waits in the queue needs nobody but ComfyUI, and what is wrong with a URL
+        is said to who gave it. Before that, a known `key` is answered: its URLs may have lapsed since.
+
+        Args:
+            webhook: the URL that is told of its end, one that was checked; empty for none.
 
         Raises:
             Problem: what is wrong with the parameters, the queue, or the gateway.
@@ -68,16 +79,23 @@ class Service:
             raise Problem("draining", "The gateway is stopping.", "Try again.", headers={"Retry-After": "5"})
         workflow = self.workflow(name)
         taken = await self.media.take(workflow.contract, workflow.check(parameters), owner)
-        new = NewExecution(
+        new = partial(
+            NewExecution,
             workflow=name,
             capsule=workflow.digest,
             owner=owner,
-            parameters=workflow.complete(taken),
             idempotency_key=key,
-            body_digest=sha256_bytes(canonical_json(taken)) if key else "",
+            body_digest=_body_digest(taken, webhook) if key else "",
+            webhook=webhook,
         )
-        execution, made = await self._add(new)
+        if by_url := self.media.by_url(workflow.contract, taken):
+            if key and (earlier := await self.store.earlier(new(parameters={}))):
+                return earlier, False
+            taken = await self.media.fetch(by_url, taken, owner)
+        execution, made = await self._add(new(parameters=workflow.complete(taken)))
         if made:
+            if webhook:
+                self.board.awaited.add(execution.id)
             if self.settings.log_parameters:
                 log.info("parameters %s", canonical_json(taken).decode(), extra={"execution": execution.id})
             if execution.state == "queued":
@@ -111,6 +129,10 @@ class Service:
         if execution is None:
             raise Problem("unknown-execution", f"There is no execution {id!r}.")
         return execution
+
+    async def webhook_of(self, id: str) -> Webhook | None:
+        """The delivery of this execution's end; where no webhooks are delivered, nothing is asked."""
+        return await self.store.webhooks.get(id) if self.settings.webhook_secrets else None
 
     async def wait(self, execution: Execution, seconds: float) -> Execution:
         """The execution once it has ended, or as it is after `seconds`."""
@@ -152,3 +174,8 @@ class Service:
             "waiting": await self.store.waiting(),
             "running": self._worker.busy,
         }
+
+
+def _body_digest(taken: Mapping[str, Any], webhook: str) -> str:
+    """Of what was asked for; of a file by URL that is the URL, not what it gives today."""
+    return sha256_bytes(canonical_json({**taken, "": webhook} if webhook else taken))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import ipaddress
 import os
@@ -10,13 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
 
 from ..errors import BadInput
 
 _PREFIX = "COMFY_CAPSULE_"
 _HASHED = re.compile(r"^sha256:([0-9a-f]{64})$")
 _MIB = 1024 * 1024
+_LISTS = ("arguments", "hosts", "fetch_allow", "fetch_hosts", "fetch_ports", "webhook_secrets")
+_SECRET = "whsec_"
 
 
 class Key(BaseModel):
@@ -61,6 +65,32 @@ class Settings(BaseModel):
     log_parameters: bool = False
     embed_workflow: bool = True  # pictures hold the editor graph with the values of their run, as ComfyUI's own do
 
+    fetch_media: bool = True  # files that a caller gives by URL; what follows is for webhooks, too
+    fetch_http: bool = False  # also without TLS
+    fetch_ports: tuple[int, ...] = (80, 443, 8080, 8443)
+    fetch_hosts: tuple[str, ...] = ()  # if there are any, only these; ``*.example.com`` for all below it
+    fetch_allow: tuple[IPvAnyNetwork, ...] = ()  # networks that may be asked though they are private
+    fetch_timeout: float = Field(default=60, gt=0)  # of one file
+
+    webhook_secrets: tuple[SecretStr, ...] = ()  # each signs; without any there are no webhooks
+    webhook_tries: int = Field(default=8, ge=1)
+    webhook_delay: float = Field(default=5, gt=0)  # before the second try; each further one waits five times as long
+    webhook_timeout: float = Field(default=15, gt=0)  # of one try
+
+    @field_validator("webhook_secrets")
+    @classmethod
+    def _are_secrets(cls, given: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        """``whsec_`` and the base64 of 24 to 64 bytes, as Standard Webhooks has them."""
+        for each in given:
+            head, _, text = each.get_secret_value().partition("_")
+            try:
+                size = len(base64.b64decode(text, validate=True))
+            except binascii.Error:
+                size = 0
+            if f"{head}_" != _SECRET or not 24 <= size <= 64:
+                raise ValueError(f"a webhook secret is {_SECRET} and the base64 of 24 to 64 bytes")
+        return given
+
     @property
     def attached(self) -> bool:
         """Whether ComfyUI is somebody else's and only reached by URL."""
@@ -81,17 +111,15 @@ def read_settings(
     for name in Settings.model_fields:
         given = environment.get(_PREFIX + name.upper(), "")
         if given and name != "keys":
-            values[name] = tuple(given.split()) if name in ("arguments", "hosts") else given
+            values[name] = tuple(given.split()) if name in _LISTS else given
     values |= {name: value for name, value in arguments.items() if value is not None}
     lines = re.split(r"[,\n]", environment.get(_PREFIX + "API_KEYS", ""))
-    key_file = key_file or (
-        Path(environment[_PREFIX + "API_KEY_FILE"]) if environment.get(_PREFIX + "API_KEY_FILE") else None
-    )
-    if key_file:
-        try:
-            lines += key_file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInput("bad-key-file", f"The key file {key_file} cannot be read: {error}.") from error
+    if key_file := key_file or _named(environment, "API_KEY_FILE"):
+        lines += _lines(key_file)
+    if secret_file := _named(environment, "WEBHOOK_SECRET_FILE"):
+        lines_of = (line.strip() for line in _lines(secret_file))
+        more = tuple(line for line in lines_of if line and not line.startswith("#"))
+        values["webhook_secrets"] = (*values.get("webhook_secrets", ()), *more)
     values["keys"] = (*values.get("keys", ()), *(key for line in lines if (key := read_key(line))))
     try:
         settings = Settings(**values)
@@ -106,6 +134,18 @@ def read_settings(
             f"Give a key in {_PREFIX}API_KEYS or --api-key-file, listen on 127.0.0.1, or say --insecure.",
         )
     return settings
+
+
+def _named(environment: Mapping[str, str], name: str) -> Path | None:
+    """The file that the environment names."""
+    return Path(environment[_PREFIX + name]) if environment.get(_PREFIX + name) else None
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput("bad-key-file", f"The key file {file} cannot be read: {error}.") from error
 
 
 def read_key(line: str) -> Key | None:

@@ -19,6 +19,8 @@ from .problems import Problem
 from .tables import checkpoint, open_database
 from .tables import executions as t
 from .tables import files as f
+from .tables import webhooks as w
+from .webhook_store import SqlWebhooks
 
 _T = TypeVar("_T")
 _LOCKED = 10.0  # seconds that a lock held by another process is waited for
@@ -76,6 +78,7 @@ class SqlStore:
         self._engine = open_database(url)
         self._connection = self._engine.connect()  # kept: a fifth of a transaction's time is having one from the pool
         self._checkpoints = asyncio.create_task(self._checkpoint())
+        self.webhooks = SqlWebhooks(self._run)
 
     async def _run(self, work: Callable[[Connection], _T]) -> _T:
         end = time.monotonic() + _LOCKED
@@ -96,7 +99,7 @@ class SqlStore:
 
     async def add(self, new: NewExecution, *, bound: int, worker: str = "", lease: float = 0) -> tuple[Execution, bool]:
         row: dict[str, Any] = {
-            **new.model_dump(exclude={"idempotency_key"}),
+            **new.model_dump(exclude={"idempotency_key", "webhook"}),
             "idempotency_key": new.idempotency_key or None,
             "id": secrets.token_urlsafe(18),
             "state": "queued",
@@ -120,6 +123,8 @@ class SqlStore:
                 now = time.time()
                 row.update(state="running", worker=worker, token=1, lease_until=now + lease, started=now, attempts=1)
             c.execute(_INSERT, row)
+            if new.webhook:
+                c.execute(insert(w).values(execution=row["id"], url=new.webhook, state="waiting"))
             told = {name: value for name, value in row.items() if name not in _UNTOLD}
             return Execution.model_validate(told), True
 
@@ -127,6 +132,9 @@ class SqlStore:
             return await self._run(work)
         except IntegrityError:  # another gateway has just used the same idempotency key
             return await self._run(lambda c: (_by_key(c, new) or _unreachable(), False))
+
+    async def earlier(self, new: NewExecution) -> Execution | None:
+        return await self._run(lambda c: _by_key(c, new))
 
     async def get(self, id: str, owner: str | None = None) -> Execution | None:
         query = select(*_COLUMNS).where(t.c.id == id)

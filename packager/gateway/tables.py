@@ -71,6 +71,22 @@ files = Table(
     UniqueConstraint("owner", "sha256", "filename", "type"),
 )
 
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("execution", String(64), primary_key=True),
+    Column("url", String(2048), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("status", Integer, nullable=False, default=0),
+    Column("error", String(255), nullable=False, default=""),
+    Column("next_at", Float, nullable=False, default=0),
+    Column("delivered", Float, nullable=False, default=0),
+    Column("token", Integer, nullable=False, default=0),
+    Column("lease_until", Float, nullable=False, default=0),
+    Index("webhooks_by_state", "state", "next_at"),
+)
+
 about = Table("about", metadata, Column("name", String(32), primary_key=True), Column("value", String(255)))
 
 

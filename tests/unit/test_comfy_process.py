@@ -81,11 +81,14 @@ async def test_the_callers_python_settings_and_secrets_stay_out(install_of: Make
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
     monkeypatch.setenv("COMFY_CAPSULE_SECRET_KEY", "of the capsule's")
     monkeypatch.setenv("VIRTUAL_ENV", "/elsewhere")
-    names = ("PYTHONPATH", "VIRTUAL_ENV", "COMFY_CAPSULE_SECRET_KEY", "MINE")
+    monkeypatch.setenv("COMFY_CAPSULE_API_KEYS", "ann key")
+    monkeypatch.setenv("COMFY_CAPSULE_WEBHOOK_SECRETS", "whsec_x")
+    gateways = ("COMFY_CAPSULE_API_KEYS", "COMFY_CAPSULE_WEBHOOK_SECRETS")
+    names = ("PYTHONPATH", "VIRTUAL_ENV", "COMFY_CAPSULE_SECRET_KEY", *gateways, "MINE")
     install = install_of(f"import os; print([os.environ.get(x) for x in {names}])")
     async with await ComfyProcess.start(install, cpu=True, env={"MINE": "1"}) as process:
         await process.wait()
-    assert list(process.lines) == ["[None, None, None, '1']"]
+    assert list(process.lines) == ["[None, None, None, None, None, '1']"]
 
 
 async def test_its_children_end_with_it(install_of: Make):

@@ -169,7 +169,7 @@ async def test_a_picture_must_be_one(fake: FakeComfyUI, tmp_path: Path, photo: o
         inputs=(Input(name="photo", type="image", targets=(Target(node="1", input="image"),)),),
         outputs=(Output(name="picture", type="image", nodes=("1",)),),
     )
-    settings = settings_for(fake, tmp_path, pixel_limit=1_000_000)
+    settings = settings_for(fake, tmp_path, pixel_limit=1_000_000, fetch_media=False)
     async with gateway(settings, blank_capsule(graph=graph, contract=contract)) as client:
         answer = await client.post(BLANK, json={"photo": photo})
         problem = await answer.json()

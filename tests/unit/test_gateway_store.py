@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -178,3 +179,38 @@ async def test_the_events_of_the_latest_ended_executions_stay_readable(store: Sq
     assert [event.name async for event in board.events("299", 0, 1) if event] == ["end", "end"]
     assert await board.ended("44", 0) == last.model_copy(update={"id": "44"})
     assert await board.ended("43", 0) is None
+
+
+async def test_a_webhook_is_due_once_its_execution_has_ended_and_claimed_by_one(store: SqlStore) -> None:
+    made, _ = await store.add(NEW.model_copy(update={"webhook": "https://example.com/"}), bound=10)
+    other, _ = await store.add(NEW, bound=10)
+    assert await store.webhooks.get(other.id) is None
+    assert await store.webhooks.claim(5, 10) == []
+    for id in (made.id, other.id):
+        await store.request_cancel(id)
+    claims = [await store.webhooks.claim(5, 0.05) for _ in range(2)]
+    assert [[each.execution for each in claim] for claim in claims] == [[made.id], []]
+    ((old,), _) = claims
+    await asyncio.sleep(0.06)
+    (new,) = await store.webhooks.claim(5, 10)
+    assert (old.attempts, new.attempts, new.url) == (1, 2, "https://example.com/")
+    assert not await store.webhooks.settle(old.model_copy(update={"state": "dead"}))
+    later = time.time() + 0.1
+    assert await store.webhooks.settle(new.model_copy(update={"error": "no", "next_at": later}))
+    assert await store.webhooks.claim(5, 10) == []
+    await asyncio.sleep(0.11)
+    (last,) = await store.webhooks.claim(5, 10)
+    assert await store.webhooks.settle(last.model_copy(update={"state": "delivered"}))
+    assert not await store.webhooks.settle(last)
+    assert (await store.webhooks.get(made.id)) == last.model_copy(update={"state": "delivered"})
+
+
+async def test_a_database_from_before_webhooks_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    made = SqlStore(f"sqlite:///{path}")
+    await made.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE webhooks")
+    made = SqlStore(f"sqlite:///{path}")
+    assert await made.webhooks.claim(1, 1) == []
+    await made.close()
