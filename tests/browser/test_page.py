@@ -1,4 +1,4 @@
-"""The gateway's own page in real Chromium, in front of a real ComfyUI: run, watch, cancel, come back, sign in and out."""
+"""The gateway's own page in real Chromium, in front of a real ComfyUI: run, watch, cancel, come back, sign in."""
 
 from __future__ import annotations
 
