@@ -3,7 +3,7 @@
 from .bind import Binder, Bound, InvalidParameters, Problem, bind, media_inputs
 from .build import Built, build_contract, build_with_notes, choice_key
 from .clients import DEFAULT_URL, Language, client
-from .document import contract_json, read_contract_json
+from .document import contract_document, contract_json, read_contract_json
 from .editor_graph import EditorGraph
 from .models import MEDIA_TYPES, Contract, Input, Output, Target
 from .openapi import openapi
@@ -34,6 +34,7 @@ __all__ = [
     "choice_key",
     "client",
     "compare_contracts",
+    "contract_document",
     "contract_json",
     "example_parameters",
     "media_inputs",

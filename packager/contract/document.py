@@ -24,6 +24,12 @@ def contract_json(contract: Contract) -> dict[str, Any]:
     return {**data, "parameters": parameters_schema(contract)}
 
 
+def contract_document(contract: Contract) -> dict[str, Any]:
+    """What callers are told of the contract: all but the nodes behind it."""
+    hidden = {"format": True, "inputs": {"__all__": {"targets", "as_text"}}, "outputs": {"__all__": {"nodes"}}}
+    return contract.model_dump(mode="json", exclude=hidden)
+
+
 def read_contract_json(data: object) -> Contract:
     """The contract in an object that `contract_json` gave; the schema in it is derived anew when it is needed.
 

@@ -48,7 +48,7 @@ def openapi(
         schemas[f"{stem}Parameters"] = parameters_schema(contract)
         schemas[f"{stem}Outputs"] = result_schema(contract)
         schemas[f"{stem}Execution"] = _execution_of(contract)
-        paths[f"/workflows/{contract.name}"] = {"post": _run(contract)}
+        paths[f"/workflows/{contract.name}"] = {"get": _contract(contract), "post": _run(contract)}
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, **({"description": description} if description else {})},
@@ -121,6 +121,11 @@ def _run(contract: Contract) -> dict[str, Any]:
         },
         "callbacks": CALLBACKS,
     }
+
+
+def _contract(contract: Contract) -> dict[str, Any]:
+    summary = f"The inputs and outputs of {contract.title or contract.name}, for people"
+    return _get(f"describe{_stem(contract)}", "workflows", summary, {"type": "object"}, "401")
 
 
 def _multipart(contract: Contract) -> dict[str, Any]:
@@ -279,7 +284,35 @@ def _gateway_paths() -> dict[str, Any]:
     document = _get("openapi_document", "gateway", "This document", anything)
     for each in (live, ready, document):
         each["security"] = []
-    return {"/livez": {"get": live}, "/readyz": {"get": ready}, "/openapi.json": {"get": document}}
+    return {
+        "/livez": {"get": live},
+        "/readyz": {"get": ready},
+        "/openapi.json": {"get": document},
+        "/session": _session(),
+    }
+
+
+def _session() -> dict[str, Any]:
+    """What the page at ``/`` uses; programs send their key with each request."""
+    key = {"type": "object", "properties": {"key": {"type": "string"}}, "required": ["key"]}
+    needed = {"type": "object", "properties": {"needed": {"type": "boolean"}}, "required": ["needed"]}
+    begin = {
+        "operationId": "begin_session",
+        "tags": ["gateway"],
+        "summary": "Trade an API key for a session cookie",
+        "requestBody": {"required": True, "content": {_JSON: {"schema": key}}},
+        "responses": {"204": {"description": "The cookie is set."}, **answers("400", "401", "413")},
+        "security": [],
+    }
+    end = {
+        "operationId": "end_session",
+        "tags": ["gateway"],
+        "summary": "Forget the session cookie",
+        "responses": {"204": {"description": "It is gone."}},
+        "security": [],
+    }
+    ask = _get("session", "gateway", "Whether a key is needed here", needed, "401")
+    return {"get": ask, "post": begin, "delete": end}
 
 
 def _get(operation: str, tag: str, summary: str, schema: Schema, *errors: str) -> dict[str, Any]:

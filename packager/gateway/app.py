@@ -11,10 +11,12 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 from ..contract import openapi
-from .auth import Handler, guard
+from .auth import SESSIONS, Handler, guard
 from .problems import Problem
 from .routes import DOCUMENT, SERVICE, routes
 from .service import Service
+from .session import Sessions
+from .site import routes as site_routes
 from .webhooks import Webhooks
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ def build_app(service: Service) -> web.Application:
     """The application that serves `service`."""
     app = web.Application(middlewares=[_problems, guard(service.settings)], client_max_size=service.settings.body_limit)
     app[SERVICE] = service
+    app[SESSIONS] = Sessions.kept_in(service.settings.state, service.settings.keys)
     served = list(service.workflows.values())
     document = openapi(
         [each.contract for each in served],
@@ -39,7 +42,7 @@ def build_app(service: Service) -> web.Application:
         keys=bool(service.settings.keys),
     )
     app[DOCUMENT] = json.dumps(document, ensure_ascii=False).encode()
-    app.add_routes(routes)
+    app.add_routes([*routes, *site_routes])
     app.cleanup_ctx.append(_outward)
     return app
 

@@ -11,12 +11,16 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from .problems import Problem
-from .settings import Settings, is_loopback
+from .session import COOKIE, Sessions
+from .settings import Key, Settings, is_loopback
 
 #: The owner of everything when no key is configured.
 NOBODY = "local"
 #: Answered without a key: they say nothing about workflows.
 OPEN = frozenset({"/livez", "/readyz", "/"})
+_PAGE = "/page/"
+#: Where the application keeps its sessions.
+SESSIONS = web.AppKey("sessions", Sessions)
 #: Where a request keeps its owner.
 OWNER: Any = web.RequestKey("owner", str) if hasattr(web, "RequestKey") else "owner"  # since aiohttp 3.14
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -26,10 +30,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def guard(settings: Settings) -> Middleware:
     """The middleware that lets a request through or raises a Problem; it sets the request's owner."""
-    owners = {key.sha256: key.name for key in settings.keys}
     hosts = {host.lower() for host in settings.hosts} | {settings.host.lower()}
     # Without a key a web page anywhere could reach a loopback server through its own name (DNS rebinding).
-    named_only = not owners and is_loopback(settings.host)
+    named_only = not settings.keys and is_loopback(settings.host)
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -42,26 +45,44 @@ def guard(settings: Settings) -> Middleware:
             )
         if request.method not in _READING:
             _check_origin(request)
-        request[OWNER] = _owner(request, owners)
+        request[OWNER] = _owner(request, settings)
         return await handler(request)
 
     return middleware
 
 
-def _owner(request: web.Request, owners: dict[str, str]) -> str:
-    if not owners:
+def find_key(settings: Settings, given: object) -> Key | None:
+    """The configured key that `given` is."""
+    if not isinstance(given, str) or not given:
+        return None
+    digest = hashlib.sha256(given.encode("utf-8", "surrogateescape")).hexdigest()
+    return next((key for key in settings.keys if key.sha256 == digest), None)
+
+
+def _owner(request: web.Request, settings: Settings) -> str:
+    if not settings.keys:
         return NOBODY
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     given = given.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "")
-    owner = owners.get(hashlib.sha256(given.encode("utf-8", "surrogateescape")).hexdigest()) if given else None
-    if owner is None and request.path not in OPEN:
+    if (key := find_key(settings, given)) is not None:
+        return key.name
+    cookie = "" if given else request.cookies.get(COOKIE, "")
+    if cookie and (owner := request.app[SESSIONS].owner(cookie)) is not None:
+        return owner
+    if not _is_open(request):
         raise Problem(
             "unauthorised",
             "The API key is not known here." if given else "No API key was sent.",
             "Send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
             headers={"WWW-Authenticate": "Bearer"},
         )
-    return owner or ""
+    return ""
+
+
+def _is_open(request: web.Request) -> bool:
+    """The page itself, and signing in and out."""
+    signing = request.path == "/session" and request.method in ("POST", "DELETE")
+    return request.path in OPEN or request.path.startswith(_PAGE) or signing
 
 
 def _check_origin(request: web.Request) -> None:

@@ -8,11 +8,10 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from ..contract import parameters_schema
+from ..contract import contract_document, parameters_schema
 from . import body
 from .auth import OWNER
 from .models import Execution
-from .page import page
 from .present import execution_document, file_document, place_of, problem_of
 from .problems import Problem
 from .service import Service
@@ -160,6 +159,11 @@ async def workflows(request: web.Request) -> web.StreamResponse:
     return _json({"workflows": told})
 
 
+@routes.get("/workflows/{name}")
+async def workflow(request: web.Request) -> web.StreamResponse:
+    return _json(contract_document(request.app[SERVICE].workflow(request.match_info["name"]).contract))
+
+
 @routes.get("/workflows/{name}/schema")
 async def schema(request: web.Request) -> web.StreamResponse:
     return _json(parameters_schema(request.app[SERVICE].workflow(request.match_info["name"]).contract))
@@ -181,15 +185,6 @@ async def readyz(request: web.Request) -> web.StreamResponse:
     if service.not_ready:
         raise Problem("not-ready", service.not_ready, headers={"Retry-After": "1"})
     return _json(await service.readiness())
-
-
-@routes.get("/")
-async def index(request: web.Request) -> web.StreamResponse:
-    return web.Response(
-        text=page(request.app[SERVICE], known=bool(request[OWNER])),
-        content_type="text/html",
-        headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'", **_SAFE},
-    )
 
 
 _SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-cache"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
 import re
 import socket
 from collections.abc import AsyncIterator
@@ -237,9 +238,12 @@ async def test_the_description_and_the_page_tell_what_is_served(fake: FakeComfyU
         schema = await (await client.get(f"{BLANK}/schema")).json()
         assert set(schema["properties"]) == {"color", "size"}
         assert (await (await client.get("/workflows")).json())["workflows"][0]["name"] == "blank"
-        page = await (await client.get("/")).text()
-        assert "color" in page
-        assert "/openapi.json" in page
+        told = await (await client.get(BLANK)).json()
+        assert [(each["name"], each["type"], each["maximum"]) for each in told["inputs"]] == [
+            ("color", "integer", 0xFFFFFF), ("size", "integer", 8192)
+        ]  # fmt: skip
+        assert "targets" not in json.dumps(told)
+        assert "/openapi.json" in await (await client.get("/")).text()
 
 
 async def test_executions_are_listed_newest_first_and_in_pages(fake: FakeComfyUI, tmp_path: Path) -> None:
