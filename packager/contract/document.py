@@ -26,8 +26,10 @@ def contract_json(contract: Contract) -> dict[str, Any]:
 
 def contract_document(contract: Contract) -> dict[str, Any]:
     """What callers are told of the contract: all but the nodes behind it."""
-    hidden = {"format": True, "inputs": {"__all__": {"targets", "as_text"}}, "outputs": {"__all__": {"nodes"}}}
-    return contract.model_dump(mode="json", exclude=hidden)
+    return contract.model_dump(
+        mode="json",
+        exclude={"format": True, "inputs": {"__all__": {"targets", "as_text"}}, "outputs": {"__all__": {"nodes"}}},
+    )
 
 
 def read_contract_json(data: object) -> Contract:
