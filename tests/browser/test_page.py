@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from bench import UPSCALE, RunningComfy, bench_install, running
 from bench.gateway import Gateway, blank_capsule, serving
 from bench.pictures import example_picture
 from comfy_capsule.packager.capsule import write_capsule
-from comfy_capsule.packager.comfy import ComfyClient
 from comfy_capsule.packager.contract import build_contract
 
 ARTEFACTS = Path(__file__).parents[2] / "artefacts" / "browser"
@@ -59,11 +59,9 @@ def plain() -> Iterator[RunningComfy]:
 
 @pytest.fixture(scope="module")
 def capsules(plain: RunningComfy, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    async def classes() -> dict[str, Any]:
-        async with ComfyClient(plain.base_url) as client:
-            return await client.object_info()
-
-    info, folder = asyncio.run(classes()), tmp_path_factory.mktemp("capsules")
+    with urllib.request.urlopen(f"{plain.base_url}/object_info") as answer:
+        info = json.load(answer)
+    folder = tmp_path_factory.mktemp("capsules")
     paths = []
     for name, ui, graph in (("enlarge", described(), UPSCALE.api), ("slow", None, slow())):
         lock = blank_capsule().lock.model_copy(update={"name": name})
@@ -109,7 +107,7 @@ def test_a_run_is_made_from_the_form_and_found_again(opened: Page, gateway: Gate
     opened.get_by_role("button", name="Run").click()
     assert opened.evaluate("() => document.querySelector('#field-picture').validity.valueMissing"), "it is required"
     give_picture(opened)
-    opened.get_by_label("Colour").select_option("teal")
+    opened.get_by_label("Colour").select_option("blue")
     opened.get_by_label("Strength").fill("0.75")
     assert opened.locator("[data-name=strength] input[type=range]").input_value() == "0.75"
     shoot(opened, "form")
@@ -123,9 +121,9 @@ def test_a_run_is_made_from_the_form_and_found_again(opened: Page, gateway: Gate
 
     id = opened.url.rpartition("/")[2]
     sent = gateway.ask("GET", f"/executions/{id}")[1]["parameters"]
-    assert (sent["colour"], sent["strength"]) == ("teal", 0.75)
+    assert (sent["colour"], sent["strength"]) == ("blue", 0.75)
     opened.get_by_text("Use it from a program").click()
-    expect(opened.locator(".snippets pre")).to_contain_text('"colour":"teal"')
+    expect(opened.locator(".snippets pre")).to_contain_text('"colour":"blue"')
     opened.get_by_role("button", name="Python").click()
     expect(opened.locator(".snippets pre")).to_contain_text("urllib.request")
 

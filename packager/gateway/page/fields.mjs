@@ -28,7 +28,8 @@ export function fieldOf(input) {
     control.main.toggleAttribute("aria-invalid", Boolean(said));
   };
   control.element.addEventListener("input", () => complain(""));
-  return { input, element: h("div.field", { "data-name": input.name }, label, control.element, told, problem), complain, ...control };
+  const element = h("div.field", { "data-name": input.name }, label, control.element, told, problem);
+  return { ...control, input, element, complain };
 }
 
 function kindOf(input) {
@@ -137,6 +138,7 @@ function media(input) {
     draw(file && URL.createObjectURL(file), file && `${file.name}, ${bytes(file.size)}`, file?.type);
   }
   function draw(url, words, type = "") {
+    main.required = input.required && !sent;
     const preview = url && type.startsWith("image/") ? h("img", { src: url, alt: "" })
       : url && type.startsWith("audio/") ? h("audio", { src: url, controls: true })
       : url && type.startsWith("video/") ? h("video", { src: url, controls: true }) : null;
