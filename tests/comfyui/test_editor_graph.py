@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ import pytest
 from bench import UPSCALE, RunningComfy, bench_install, pixels, running
 from bench.gateway import Gateway, blank_capsule, serving
 from bench.marking import mark_everything, settable
-from bench.models import write_esrgan
 from bench.pictures import example_picture
 from bench.templates import templates
 from comfy_capsule.packager.capsule import Capsule, write_capsule
@@ -89,7 +89,10 @@ def test_a_model_named_as_on_windows_is_found(comfy: RunningComfy, tmp_path: Pat
     )
     assert api["2"]["inputs"]["model_name"] == windows
     ((_, by_hand),) = comfy.generate(UPSCALE.api).items()
-    write_esrgan(tmp_path / "models/upscale_models/sub/bench-x2.safetensors")
+    (tmp_path / "models/upscale_models/sub").mkdir(parents=True)
+    shutil.copy(
+        comfy.install.root / "models/upscale_models/bench-x2.safetensors", tmp_path / "models/upscale_models/sub"
+    )
     arguments = ["--models-directory", str(tmp_path / "models")]
     with running(bench_install(), extra_args=arguments) as other:
         path = sealed(ui, api, asyncio.run(classes(other.base_url)), tmp_path)
