@@ -29,7 +29,7 @@ test: lint ## everything: unit, parts with real git and uv, a real ComfyUI, a re
 	$(BIN)/python -m pytest tests/unit tests/parts -n auto --dist loadfile
 	$(BIN)/python -m pytest tests/comfyui tests/browser tests/containers
 
-test-unit: venv ## the inner loop, under 20 s
+test-unit: venv ## the inner loop, about 20 s
 	$(BIN)/python -m pytest tests/unit --timeout 60 -q -n auto --dist loadfile
 
 test-comfyui: venv ## against a real ComfyUI on CPU
