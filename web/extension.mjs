@@ -1,7 +1,5 @@
 /** What the front-end is told of us: one sidebar tab, one command, one button, menu items, badges on marked nodes. */
 import { createBadges } from "./badge.mjs";
-import { createClient } from "./client.mjs";
-import { createExporter } from "./export.mjs";
 import { addMediaWidgets, mediaWidgets } from "./media.mjs";
 import { createMenu } from "./menu.mjs";
 import { createStore } from "./store.mjs";
@@ -21,10 +19,15 @@ export function createExtension(app, api) {
   const store = createStore(app);
   const badges = createBadges(app, store);
   const menu = createMenu(app, store);
-  const exporter = createExporter(app, store, createClient(api));
-  const exportNow = () => {
+  /** Nothing of the export is fetched before it is wanted. */
+  let exporter = null;
+  const getExporter = async () => {
+    const [{ createExporter }, { createClient }] = await Promise.all([import("./export.mjs"), import("./client.mjs")]);
+    return (exporter ??= createExporter(app, store, createClient(api)));
+  };
+  const exportNow = async () => {
     openTab(app);
-    return exporter.start();
+    return (await getExporter()).start();
   };
   const markSelected = async () => {
     const [node, ...others] = Object.values(app.canvas?.selected_nodes ?? {});
@@ -44,12 +47,12 @@ export function createExtension(app, api) {
     menuCommands: [{ path: ["File"], commands: [EXPORT] }],
     actionBarButtons: [{ icon: "pi pi-box", label: t("export.action"), tooltip: t("export.tooltip"), onClick: exportNow }],
     setup() {
-      registerTab(app, store, exporter);
+      registerTab(app, store, getExporter);
       menu.listen();
       badges.listen();
       api.addEventListener("graphChanged", () => tellLost(app, store.refresh()));
-      api.addEventListener("capsule.progress", (event) => exporter.heard(event.detail));
-      api.addEventListener("reconnected", () => exporter.poll());
+      api.addEventListener("capsule.progress", (event) => exporter?.heard(event.detail));
+      api.addEventListener("reconnected", () => exporter?.poll());
     },
     beforeRegisterNodeDef: (_, nodeData) => addMediaWidgets(nodeData),
     getCustomWidgets: () => mediaWidgets(app, api),
@@ -79,7 +82,7 @@ function tellLost(app, entries) {
   app.extensionManager?.toast?.add({ severity: "warn", summary: t("lost.title", { names }), detail: t("lost.detail"), life: 8000 });
 }
 
-function registerTab(app, store, exporter) {
+function registerTab(app, store, getExporter) {
   if (!app.extensionManager?.registerSidebarTab) {
     console.warn(t("old.noSidebar"));
     return;
@@ -92,7 +95,7 @@ function registerTab(app, store, exporter) {
     tooltip: t("tab.tooltip"),
     type: "custom",
     async render(element) {
-      const { openPanel } = await import("./panel.mjs"); // nothing of the panel is fetched before it is opened
+      const [{ openPanel }, exporter] = await Promise.all([import("./panel.mjs"), getExporter()]); // only when it is opened
       close();
       close = openPanel(element, app, store, exporter);
     },

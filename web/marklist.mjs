@@ -35,8 +35,8 @@ export function createMarkList(app, store) {
   function appModeButton() {
     const mode = app.extensionManager?.workflow?.activeWorkflow?.activeMode ?? "";
     const note = h("p.cc-note", { role: "status" });
-    const button = h("button.cc-link", { type: "button", title: t("app.writeTip"), disabled: mode.startsWith("builder"), onclick() {
-      const left = store.writeAppMode();
+    const button = h("button.cc-link", { type: "button", title: t("app.writeTip"), disabled: mode.startsWith("builder"), async onclick() {
+      const left = await store.writeAppMode();
       note.textContent = left ? t("app.left", { count: left }) : t("app.written");
     } }, t("app.write"));
     return h("div.cc-extra", {}, button, note);

@@ -1,6 +1,5 @@
 /** The one store: the marks of the open graph and the state of the export. Everything that changes a mark is here. */
 import { isApiNode } from "./apinodes.mjs";
-import { readSelection, writeSelection } from "./appmode.mjs";
 import { isPlaced, layoutOf, writeLayout, writeOrder } from "./layout.mjs";
 import { collect, isMarked, markInput, markOutput, marksOf, proposeInputName, proposeOutputName, renameCopies, writeMark } from "./marks.mjs";
 import { findWidget } from "./widgets.mjs";
@@ -98,7 +97,8 @@ export function createStore(app) {
       change(() => writeLayout(root(), { ...layoutOf(root()), title, description }));
     },
     /** Turn ComfyUI's App Mode selection into marks, in its order. */
-    useAppMode() {
+    async useAppMode() {
+      const { readSelection } = await import("./appmode.mjs");
       const { inputs, outputs } = readSelection(root());
       change(() => {
         const named = { input: [], output: [] };
@@ -111,7 +111,8 @@ export function createStore(app) {
       });
     },
     /** Make the marks App Mode's selection; the number of those that it has no place for. */
-    writeAppMode() {
+    async writeAppMode() {
+      const { writeSelection } = await import("./appmode.mjs");
       let left = 0;
       change(() => {
         left = writeSelection(root(), store.entries, globalThis.__COMFYUI_FRONTEND_VERSION__ ?? "1.0");
