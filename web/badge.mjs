@@ -54,8 +54,10 @@ export function createBadges(app, store) {
   return {
     /** Give a new node its badge; it has no text, and so is not seen, until the node is marked. */
     attach(node) {
-      // Pushed, never first: front-ends <= 1.52 leave the first badge out of Vue nodes.
-      if (globalThis.LGraphBadge && node.badges) node.badges.push(() => badge(node));
+      if (!globalThis.LGraphBadge || !node.badges) return;
+      // Never first: front-ends <= 1.52 leave the first badge, which is their own, out of Vue nodes. A PrimitiveNode has none.
+      if (node.badges.length === 0) node.badges.push(() => new globalThis.LGraphBadge({ text: "" }));
+      node.badges.push(() => badge(node));
     },
     listen() {
       document.head.append(sheet);

@@ -4,6 +4,7 @@ import { addMediaWidgets, mediaWidgets } from "./media.mjs";
 import { createMenu } from "./menu.mjs";
 import { createStore } from "./store.mjs";
 import { t } from "./strings.mjs";
+import { PRIMITIVE } from "./widgets.mjs";
 
 export const TAB = "capsule";
 const EXPORT = "ComfyCapsule.Export";
@@ -38,6 +39,10 @@ export function createExtension(app, api) {
     const { markNode } = await import("./markdialog.mjs");
     markNode(store, node);
   };
+  const created = (node) => {
+    badges.attach(node);
+    store.watch(node);
+  };
   return {
     name: "ComfyCapsule",
     commands: [
@@ -50,22 +55,31 @@ export function createExtension(app, api) {
       registerTab(app, store, getExporter);
       menu.listen();
       badges.listen();
+      hearOfPrimitives(created);
       api.addEventListener("graphChanged", () => tellLost(app, store.refresh()));
       api.addEventListener("capsule.progress", (event) => exporter?.heard(event.detail));
       api.addEventListener("reconnected", () => exporter?.poll());
     },
     beforeRegisterNodeDef: (_, nodeData) => addMediaWidgets(nodeData),
     getCustomWidgets: () => mediaWidgets(app, api),
-    nodeCreated(node) {
-      badges.attach(node);
-      store.watch(node);
-    },
+    nodeCreated: created,
     afterConfigureGraph() {
       store.refresh();
       setTimeout(store.refresh, SETTLED);
     },
     getSelectionToolboxCommands: (item) => (menu.canMark(item) ? [MARK] : []),
     getNodeMenuItems: (node) => menu.itemsFor(node),
+  };
+}
+
+/** The front-end tells extensions of every node that is made but of its own PrimitiveNode. */
+function hearOfPrimitives(created) {
+  const prototype = globalThis.LiteGraph?.registered_node_types?.[PRIMITIVE]?.prototype;
+  if (!prototype) return;
+  const before = prototype.onNodeCreated;
+  prototype.onNodeCreated = function (...args) {
+    before?.apply(this, args);
+    created(this);
   };
 }
 

@@ -2,7 +2,7 @@
 import { isApiNode } from "./apinodes.mjs";
 import { marksOf } from "./marks.mjs";
 import { t } from "./strings.mjs";
-import { findWidget, isLinked, isOutputNode, markableWidgets } from "./widgets.mjs";
+import { findWidget, isLinked, isOutputNode, markableWidgets, PRIMITIVE } from "./widgets.mjs";
 
 /**
  * @param {any} app
@@ -46,13 +46,18 @@ export function createMenu(app, store) {
   };
 }
 
-/** @returns {string} the widget's name, by the row's own word (1.57 and newer) or by the slot beside it */
+/**
+ * @returns {string} the widget's name: by the row's own word (1.57 and newer), by the slot beside it, or, where a node
+ *   has no slots for its widgets, as a PrimitiveNode, by the place of the row
+ */
 function widgetOfRow(app, nodeId, row) {
   if (row.dataset.widgetName) return row.dataset.widgetName;
+  const node = app.canvas.graph?.nodes.find((each) => String(each.id) === nodeId);
   const slot = row.querySelector("[data-slot-key]")?.dataset.slotKey ?? "";
   const index = Number(/-in-(\d+)$/.exec(slot)?.[1] ?? -1);
-  const node = app.canvas.graph?.nodes.find((each) => String(each.id) === nodeId);
-  return node?.inputs?.[index]?.widget?.name ?? "";
+  if (index >= 0 || node?.type !== PRIMITIVE) return node?.inputs?.[index]?.widget?.name ?? "";
+  const rows = [...row.closest("[data-node-id]").querySelectorAll('[data-testid="node-widget"]')];
+  return node.widgets?.filter((widget) => !widget.hidden)[rows.indexOf(row)]?.name ?? "";
 }
 
 const labelOf = (widget) => widget.label || widget.name;

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from bench import PLAIN
 from browser.editor import Editor
+from comfy_capsule.packager.workflow import find_marks
 
 WIDTH = {"v": 1, "inputs": {"width": {"name": "width"}}}
 IMAGE, SAVE = 1, 3  # node ids of the fixture
@@ -129,3 +130,30 @@ def test_marks_live_on_in_a_subgraph(plain: Editor) -> None:
     plain.page.wait_for_timeout(800)
     assert plain.page.evaluate("() => app.canvas.graph !== app.rootGraph")
     assert "API: 1 in" in plain.badges().values()
+
+
+def test_a_primitive_is_marked_and_sets_what_it_feeds(editor: Editor) -> None:
+    graph = unmarked(PLAIN.ui)
+    widths = {
+        "id": 9,
+        "type": "PrimitiveNode",
+        "pos": [100, 420],
+        "size": [270, 100],
+        "flags": {},
+        "order": 0,
+        "mode": 0,
+    }
+    widths |= {"inputs": [], "properties": {}, "widgets_values": [64, "fixed"]}
+    widths["outputs"] = [{"name": "INT", "type": "INT", "links": [9], "widget": {"name": "width"}}]
+    graph["nodes"].append(widths)
+    graph["links"].append([9, 9, 0, IMAGE, 0, "INT"])
+    for node in graph["nodes"]:
+        if node["id"] == IMAGE:
+            node["inputs"][0]["link"] = 9
+    editor.load(graph).open_panel()
+    editor.mark_input(9, "value")
+    assert editor.marks()["9"] == {"v": 1, "inputs": {"value": {"name": "value"}}}
+    assert editor.badges()["9"] == "API: 1 in"
+    assert editor.panel.get_by_role("alert").all_inner_texts() == [""]
+    found = find_marks(editor.saved()).inputs
+    assert [each.targets for each in found] == [((str(IMAGE), "width"),)]
