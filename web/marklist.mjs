@@ -1,5 +1,5 @@
 /** The list of marked inputs and outputs: rename in place, put in order, open the settings, show the node, remove. */
-import { readSelection } from "./appmode.mjs";
+import { readSelection, writeSelection } from "./appmode.mjs";
 import { editEntry } from "./dialog.mjs";
 import { h, iconButton } from "./dom.mjs";
 import { reasonAgainst } from "./names.mjs";
@@ -35,8 +35,8 @@ export function createMarkList(app, store) {
   function appModeButton() {
     const mode = app.extensionManager?.workflow?.activeWorkflow?.activeMode ?? "";
     const note = h("p.cc-note", { role: "status" });
-    const button = h("button.cc-link", { type: "button", title: t("app.writeTip"), disabled: mode.startsWith("builder"), async onclick() {
-      const left = await store.writeAppMode();
+    const button = h("button.cc-link", { type: "button", title: t("app.writeTip"), disabled: mode.startsWith("builder"), onclick() {
+      const left = store.writeAppMode(writeSelection);
       note.textContent = left ? t("app.left", { count: left }) : t("app.written");
     } }, t("app.write"));
     return h("div.cc-extra", {}, button, note);
@@ -143,7 +143,7 @@ export function createMarkList(app, store) {
     return [
       h("p", {}, t("app.found", { inputs: inputs.length, outputs: outputs.length })),
       unresolved > 0 && h("p.cc-note", {}, t("app.lost", { count: unresolved })),
-      h("button.cc-plain", { type: "button", onclick: () => store.useAppMode() }, t("app.use")),
+      h("button.cc-plain", { type: "button", onclick: () => store.useAppMode(readSelection(store.root)) }, t("app.use")),
     ];
   }
 

@@ -96,10 +96,8 @@ export function createStore(app) {
     describe(title, description) {
       change(() => writeLayout(root(), { ...layoutOf(root()), title, description }));
     },
-    /** Turn ComfyUI's App Mode selection into marks, in its order. */
-    async useAppMode() {
-      const { readSelection } = await import("./appmode.mjs");
-      const { inputs, outputs } = readSelection(root());
+    /** Turn ComfyUI's App Mode selection, as appmode.mjs reads it, into marks, in its order. */
+    useAppMode({ inputs, outputs }) {
       change(() => {
         const named = { input: [], output: [] };
         for (const { node, widget, description } of inputs) {
@@ -110,9 +108,8 @@ export function createStore(app) {
         for (const [kind, entries] of Object.entries(named)) writeOrder(root(), kind, entries);
       });
     },
-    /** Make the marks App Mode's selection; the number of those that it has no place for. */
-    async writeAppMode() {
-      const { writeSelection } = await import("./appmode.mjs");
+    /** Make the marks App Mode's selection, as appmode.mjs writes it; the number of those that it has no place for. */
+    writeAppMode(writeSelection) {
       let left = 0;
       change(() => {
         left = writeSelection(root(), store.entries, globalThis.__COMFYUI_FRONTEND_VERSION__ ?? "1.0");
