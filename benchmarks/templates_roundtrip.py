@@ -23,6 +23,8 @@ from jsonschema import Draft202012Validator
 
 sys.path[:0] = [str(Path(__file__).parent.parent / "tests")]
 
+from shares import share_without, tell_worst  # noqa: E402
+
 from bench.marking import mark_everything, settable  # noqa: E402
 from bench.templates import Templates, templates  # noqa: E402
 from comfy_capsule.packager.contract import (  # noqa: E402
@@ -107,19 +109,8 @@ def share_of(given: Templates) -> float:
         if all(entry.get("class_type") in given.object_info for entry in graph.values())
     }
     faults = {name: fault_of(given.saved[name], graph, given.object_info) for name, graph in known.items()}
-    for name, fault in faults.items():
-        if fault:
-            print(f"{name}: {fault}", file=sys.stderr)
-    print(f"{len(faults)} workflows, {sum(len(settable(graph)) for graph in known.values())} values", file=sys.stderr)
-    return sum(not fault for fault in faults.values()) / len(faults)
-
-
-def main(front_ends: list[str]) -> None:
-    share = min(share_of(templates(version)) for version in front_ends or [""])
-    figure = {"name": "templates-roundtrip", "value": round(share, 4), "unit": "share", "goal": "= 1"}
-    print(json.dumps({**figure, "met": share == 1}))
-    sys.exit(share < 1)
+    return share_without(faults, f"{sum(len(settable(graph)) for graph in known.values())} values")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    tell_worst("templates-roundtrip", lambda version: share_of(templates(version)), sys.argv[1:])
