@@ -24,12 +24,6 @@ PHOTO = example_picture(16, 16)
 
 
 @pytest.fixture
-async def fake() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as comfy:
-        yield comfy
-
-
-@pytest.fixture
 async def stranger() -> AsyncIterator[Stranger]:
     async with Stranger(giving(PHOTO)) as server:
         yield server

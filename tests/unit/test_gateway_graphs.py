@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +27,6 @@ UI = {
     "links": [[1, 1, 0, 2, 0, "IMAGE"]],
 }
 SAVES = {"SaveImage": {"input": {"hidden": {"extra_pnginfo": "EXTRA_PNGINFO"}}}, "EmptyImage": {"input": {}}}
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as comfy:
-        yield comfy
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import io
 import json
 import re
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,6 @@ from comfy_capsule.packager.gateway.settings import read_key
 
 DOCS = Path(__file__).parents[2] / "docs" / "gateway.md"
 GATEWAY = Path(__file__).parents[2] / "packager" / "gateway"
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as comfy:
-        yield comfy
 
 
 def settings_for(fake: FakeComfyUI, state: Path, **more: Any) -> Settings:

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import hashlib
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,12 +18,6 @@ from bench.pictures import example_picture
 from comfy_capsule.packager.capsule import InputFile
 from comfy_capsule.packager.contract import Contract, Input, Output, Target
 from comfy_capsule.packager.gateway import Settings, read_settings
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as comfy:
-        yield comfy
 
 
 @pytest.fixture

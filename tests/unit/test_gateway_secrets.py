@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -22,12 +21,6 @@ from comfy_capsule.packager.gateway.secrets import Secrets
 
 VALUE = "planted-value-4711"
 ASKING = "${secret:API_KEY}"
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as comfy:
-        yield comfy
 
 
 def asking() -> Capsule:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,6 @@ from bench.gateway_here import BLANK, gateway
 from comfy_capsule.packager.gateway import Settings, read_settings
 from comfy_capsule.packager.gateway.session import COOKIE, LIFE, Sessions
 from comfy_capsule.packager.gateway.settings import read_key
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as fake:
-        yield fake
 
 
 def settings_with_keys(fake: FakeComfyUI, folder: Path) -> Settings:
@@ -38,6 +31,7 @@ async def test_a_key_is_traded_for_a_cookie(fake: FakeComfyUI, tmp_path: Path) -
         answer = await client.post("/session", json={"key": "secret-a"})
         assert answer.status == 204
         set_cookie = answer.headers["Set-Cookie"]
+        assert set_cookie.startswith(f"{COOKIE}=")
         assert "HttpOnly" in set_cookie
         assert "SameSite=Strict" in set_cookie
         assert "secret-a" not in set_cookie
@@ -89,4 +83,3 @@ def test_a_cookie_is_worth_nothing_when_forged_old_or_of_a_gone_key(
     now = time.time()
     monkeypatch.setattr("time.time", lambda: now + LIFE + 1)
     assert sessions.owner(cookie) is None
-    assert COOKIE

@@ -28,12 +28,6 @@ OLD, NEW = (f"whsec_{base64.b64encode(letter * 32).decode()}" for letter in (b"o
 ASYNC = {"Prefer": "respond-async"}
 
 
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as comfy:
-        yield comfy
-
-
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhooks, "_POLL", 0.05)

@@ -13,7 +13,7 @@ export function createForm(workflow, run) {
   const button = h("button.primary", { type: "submit" }, "Run");
   const reset = h("button.plain", { type: "reset" }, "Reset");
   const snippets = createSnippets(workflow, parameters);
-  const element = h("form", { onsubmit, onreset, novalidate: false, "aria-label": `Inputs of ${workflow.name}` },
+  const element = h("form", { onsubmit, onreset, "aria-label": `Inputs of ${workflow.name}` },
     ...sections(fields), failure, h("div.actions", {}, button, reset), snippets.element);
   write({});
 
