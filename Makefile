@@ -29,8 +29,9 @@ test: lint ## everything: unit, parts with real git and uv, a real ComfyUI, a re
 	$(BIN)/python -m pytest tests/unit tests/parts -n auto --dist loadfile
 	$(BIN)/python -m pytest tests/comfyui tests/browser tests/containers
 
-test-unit: venv ## the inner loop, about 20 s
-	$(BIN)/python -m pytest tests/unit --timeout 60 -q -n auto --dist loadfile
+# These tests wait as much as they compute, so there is one process more than cores.
+test-unit: venv ## the inner loop, under 20 s
+	$(BIN)/python -m pytest tests/unit --timeout 60 -q -n $$(( $$(nproc) + 1 )) --dist loadfile
 
 test-comfyui: venv ## against a real ComfyUI on CPU
 	$(BIN)/python -m pytest tests/comfyui

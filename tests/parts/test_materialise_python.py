@@ -91,7 +91,7 @@ def test_a_second_install_needs_no_download_and_still_checks_the_hash(
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
     monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}/{file.name}"
     text, other = (said.replace(file.as_uri(), address) for said in (pylock(file), pylock(file, digest="0" * 64)))
     install_python(lock(), text, tmp_path / "first", silent, trust=False)

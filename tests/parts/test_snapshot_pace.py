@@ -20,15 +20,17 @@ from rich.console import Console
 from bench.installs import install_at
 from comfy_capsule.packager import cli, terminal
 from comfy_capsule.packager import export as exporting
-from comfy_capsule.packager.capsule import Model, Observed
+from comfy_capsule.packager.capsule import ApiGraph, Model, Observed
 from comfy_capsule.packager.comfy import Install
 from comfy_capsule.packager.errors import Cancelled, CapsuleError
 from comfy_capsule.packager.materialise import ModelStore
 from comfy_capsule.packager.progress import Progress, silent
 from comfy_capsule.packager.restore.compare import model_rows
 from comfy_capsule.packager.snapshot import apart, packs, snapshot_apart, snapshot_install
-from comfy_capsule.packager.snapshot.models.models import read_models
+from comfy_capsule.packager.snapshot.models.folders import model_folders
+from comfy_capsule.packager.snapshot.models.models import find_models, read_models
 from comfy_capsule.packager.snapshot.trees.tree import ReadTree
+from model_cases import install_of
 
 LOADER = {"Loader": {"input": {"required": {"name": [["a.safetensors", "b.safetensors"], {}]}}}}
 
@@ -219,6 +221,21 @@ def test_the_command_finds_a_rotten_file_and_forgets_its_digest(
     assert command(monkeypatch, capsys, "verify")[0] == 0
     snapshot_install(install, graph=graph("a.safetensors"), object_info=LOADER)
     assert command(monkeypatch, capsys, "clear", "--json") == (0, '{\n  "forgotten": 1\n}\n')
+
+
+def test_five_thousand_models_take_no_second(tmp_path: Path) -> None:
+    files = [f"loras/{number % 50}/{number}.safetensors" for number in range(5000)]
+    install = install_of(tmp_path, [*files, "vae/v.pt"])
+    names = [name.removeprefix("loras/") for name in files]
+    info = {"Loader": {"input": {"required": {"lora_name": [names, {}], "text": ["STRING", {}]}}}}
+    graph: ApiGraph = {
+        str(number): {"class_type": "Loader", "inputs": {"lora_name": name, "text": "a cat <lora:7:1>"}}
+        for number, name in enumerate(names)
+    }
+    begun = time.process_time()
+    found, absent = find_models(model_folders(install), graph, info)
+    assert time.process_time() - begun < 1.0
+    assert (len(found), absent) == (5000, [])
 
 
 def test_a_terminal_shows_bytes_and_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

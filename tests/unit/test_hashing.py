@@ -88,7 +88,7 @@ def test_a_cancellation_stops_a_huge_file_at_once_and_every_thread(tmp_path: Pat
 
 def test_the_report_is_called_in_the_callers_thread_and_while_one_file_is_read(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    hash_files([sparse(tmp_path / "a", 0.4)], lambda event: told.append((threading.get_ident(), event.done)))
+    hash_files([sparse(tmp_path / "a", 0.25)], lambda event: told.append((threading.get_ident(), event.done)))
     assert {thread for thread, _ in told} == {threading.get_ident()}
     assert len({done for _, done in told}) > 2
 

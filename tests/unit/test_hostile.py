@@ -167,7 +167,7 @@ class _Foreign(BaseHTTPRequestHandler):
 
 def test_another_web_server_is_no_comfyui() -> None:
     server = HTTPServer(("127.0.0.1", 0), _Foreign)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         with pytest.raises(BadInput) as caught:
             snapshot_remote(f"http://127.0.0.1:{server.server_port}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -168,21 +167,6 @@ def test_an_other_file_system_may_spell_the_name_otherwise(tmp_path: Path) -> No
     del folder.files["a.SAFETENSORS"]  # as on a disk that keeps one spelling and answers to all
     assert folder.find("a.SAFETENSORS") == install.root / "models/loras/a.SAFETENSORS"
     assert folder.find("b.safetensors") is None
-
-
-def test_five_thousand_models_take_no_second(tmp_path: Path) -> None:
-    files = [f"loras/{number % 50}/{number}.safetensors" for number in range(5000)]
-    install = install_of(tmp_path, [*files, "vae/v.pt"])
-    names = [name.removeprefix("loras/") for name in files]
-    info = {"Loader": {"input": {"required": {"lora_name": [names, {}], "text": ["STRING", {}]}}}}
-    graph: ApiGraph = {
-        str(number): {"class_type": "Loader", "inputs": {"lora_name": name, "text": "a cat <lora:7:1>"}}
-        for number, name in enumerate(names)
-    }
-    begun = time.process_time()
-    found, absent = find_models(model_folders(install), graph, info)
-    assert time.process_time() - begun < 1.0
-    assert (len(found), absent) == (5000, [])
 
 
 def test_a_choice_is_limited_to_what_the_snapshot_holds() -> None:

@@ -257,7 +257,7 @@ def services() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Services)
     Services.asked.clear()
     Services.authorized.clear()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
