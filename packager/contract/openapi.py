@@ -287,9 +287,24 @@ def _gateway_paths() -> dict[str, Any]:
     return {
         "/livez": {"get": live},
         "/readyz": {"get": ready},
+        "/metrics": {"get": _METRICS},
         "/openapi.json": {"get": document},
         "/session": _session(),
     }
+
+
+_METRICS: dict[str, Any] = {
+    "operationId": "metrics",
+    "tags": ["gateway"],
+    "summary": "What Prometheus asks for",
+    "responses": {
+        "200": {
+            "description": "The text format, version 0.0.4.",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        },
+        **answers("401"),
+    },
+}
 
 
 def _session() -> dict[str, Any]:

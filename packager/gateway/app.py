@@ -76,9 +76,13 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
 
 
 class AccessLog(AbstractAccessLogger):
-    """One line for each request, once its answer has been sent; none for the probes."""
+    """One line for each request, once its answer has been sent; none for the probes. And its place in the metrics."""
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        if isinstance(request, web.Request):  # what is no request at all has no route
+            resource = request.match_info.route.resource
+            route = resource.canonical if resource is not None else "other"
+            request.app[SERVICE].metrics.answered(request.method, route, response.status, time)
         if request.path not in _QUIET:
             self.logger.info("%s %s %d %.1f ms", request.method, request.path, response.status, time * 1000)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +35,9 @@ class _Topic:
 class Board:
     """What is told here is only news; the truth is in the store."""
 
-    def __init__(self) -> None:
+    def __init__(self, ended: Callable[[Execution], None] | None = None) -> None:
+        """`ended` hears of each execution once, when it has ended here."""
+        self._tell_ended = ended
         self._topics: dict[str, _Topic] = {}
         self._ended: deque[str] = deque()
         self.work = asyncio.Event()  # set when something was queued
@@ -53,6 +55,8 @@ class Board:
         topic = self._topic(execution.id)
         if topic.result is None:
             self._ended.append(execution.id)
+            if self._tell_ended is not None:
+                self._tell_ended(execution)
         topic.result = execution
         self.tell(execution.id, "end", {"state": execution.state})
         if execution.id in self.awaited:

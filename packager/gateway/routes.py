@@ -174,6 +174,12 @@ async def document(request: web.Request) -> web.StreamResponse:
     return web.Response(body=request.app[DOCUMENT], content_type="application/json")
 
 
+@routes.get("/metrics")
+async def metrics(request: web.Request) -> web.StreamResponse:
+    text = await request.app[SERVICE].metrics_text()
+    return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+
 @routes.get("/livez")
 async def livez(_: web.Request) -> web.StreamResponse:
     return _json({"live": True})

@@ -23,6 +23,7 @@ from .app import log as access_log
 from .blobs import LocalOutputs
 from .board import Board
 from .log import log_to_stderr
+from .metrics import Metrics
 from .reap import reap_orphans
 from .secrets import NO_SECRETS, Secrets
 from .service import Service
@@ -104,9 +105,10 @@ def assemble(
 ) -> tuple[Service, Worker]:
     """A gateway that is not running yet: run its worker, and serve `build_app` of its service. Needs the event loop."""
     store = SqlStore(f"sqlite:///{settings.state / 'gateway.sqlite'}")
-    outputs, board = LocalOutputs(settings.state / "blobs"), Board()
+    metrics = Metrics()
+    outputs, board = LocalOutputs(settings.state / "blobs"), Board(metrics.ended)
     worker = Worker("worker-0", backend, workflows, store, outputs, board, settings, secrets)
-    return Service(settings, workflows, store, outputs, board, worker), worker
+    return Service(settings, workflows, store, outputs, board, worker, metrics), worker
 
 
 async def _serve(workflows: dict[str, Workflow], settings: Settings, secrets: Secrets, report: Report) -> None:

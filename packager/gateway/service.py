@@ -13,6 +13,7 @@ from .board import Board
 from .foreign import Foreign
 from .interface import ExecutionStore, OutputStore
 from .media import Media
+from .metrics import Metrics
 from .models import Execution, NewExecution, Webhook
 from .problems import Problem
 from .settings import Settings
@@ -36,6 +37,7 @@ class Service:
         outputs: OutputStore,
         board: Board,
         worker: Worker,
+        metrics: Metrics,
     ) -> None:
         self.settings = settings
         self.workflows = workflows
@@ -45,6 +47,7 @@ class Service:
         self.foreign = Foreign.of(settings)
         self.media = Media(store, outputs, settings, self.foreign)
         self._worker = worker
+        self.metrics = metrics
         self.draining = False
 
     @property
@@ -165,6 +168,10 @@ class Service:
         if now.ended:
             self.board.end(now)
         return now
+
+    async def metrics_text(self) -> bytes:
+        """What ``/metrics`` tells."""
+        return self.metrics.text(self._worker, waiting=await self.store.waiting())
 
     async def readiness(self) -> dict[str, Any]:
         """What ``/readyz`` tells, beside its status."""

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _PROBE = 1.0  # seconds between looks at a ComfyUI that does not answer
 _BACK_OFF = (0.5, 1, 2, 5, 10, 30)  # seconds before each next start, while none was stable in between
+_LOADS = "Requested to load "  # ComfyUI's own words (``comfy/model_management.py``, 0.30.0)
 _STABLE = 60.0  # seconds of life after which a death counts as the first one again
 
 
@@ -33,6 +35,11 @@ class Backend(Protocol):
     generation: int
     reason: str
     own: bool
+    model_loads: int  # as its log tells; 0 when that is not ours to read
+
+    @property
+    def peak_memory(self) -> int:
+        """The most bytes that its process has held; 0 when that cannot be known."""
 
     @property
     def client(self) -> ComfyClient:
@@ -58,6 +65,8 @@ class Attached:
     """Somebody's ComfyUI: only ever asked, its folders never touched."""
 
     own = False
+    model_loads = 0
+    peak_memory = 0
 
     def __init__(self, url: str) -> None:
         self.up = asyncio.Event()
@@ -110,6 +119,16 @@ class Supervised:
         self._base = (settings.state / "worker").resolve()
         self._process: ComfyProcess | None = None
         self._client: ComfyClient | None = None
+        self.model_loads = 0
+
+    @property
+    def peak_memory(self) -> int:
+        try:
+            status = Path(f"/proc/{self._process.pid}/status").read_text() if self._process else ""
+        except OSError:  # it has just died, or this is not Linux
+            return 0
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+        return int(found[1]) * 1024 if found else 0
 
     @property
     def client(self) -> ComfyClient:
@@ -138,7 +157,7 @@ class Supervised:
                     output_dir=self._base / "output",
                     temp_dir=self._base / "temp",
                     user_dir=self._base / "user",
-                    on_line=lambda line: log.info("comfyui: %s", line),
+                    on_line=self._heard,
                 )
                 self._remember(process)
                 await process.wait_ready(self._settings.boot)
@@ -156,6 +175,10 @@ class Supervised:
             log.error("%s", self.reason)
             deaths = 1 if loop.time() - began > _STABLE else deaths + 1
             await asyncio.sleep(_BACK_OFF[min(deaths, len(_BACK_OFF)) - 1])
+
+    def _heard(self, line: str) -> None:
+        self.model_loads += line.startswith(_LOADS)
+        log.info("comfyui: %s", line)
 
     def lost(self) -> None:
         """Nothing to do: the end of the process is seen by itself."""

@@ -78,6 +78,21 @@ class Worker:
         """How many executions it holds."""
         return len(self._runs)
 
+    @property
+    def restarts(self) -> int:
+        """How often ComfyUI came up again."""
+        return max(0, self._backend.generation - 1)
+
+    @property
+    def model_loads(self) -> int:
+        """How many models ComfyUI has loaded."""
+        return self._backend.model_loads
+
+    @property
+    def peak_memory(self) -> int:
+        """The most bytes that ComfyUI's process held; 0 when it is not ours."""
+        return self._backend.peak_memory
+
     async def run(self) -> None:
         """Work until cancelled."""
         try:

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from comfy_capsule.packager.capsule import Capsule
 from comfy_capsule.packager.gateway import Settings
-from comfy_capsule.packager.gateway.app import build_app
+from comfy_capsule.packager.gateway.app import AccessLog, build_app, log
 from comfy_capsule.packager.gateway.secrets import Secrets
 from comfy_capsule.packager.gateway.server import assemble, load
 from comfy_capsule.packager.gateway.supervise import Attached
@@ -30,7 +30,9 @@ async def gateway(settings: Settings, *capsules: Capsule, ready: bool = True) ->
     served = capsules or (blank_capsule(),)
     secrets = Secrets.of(served, settings, os.environ)
     service, worker = assemble(load(served, secrets), settings, backend, secrets)
-    async with TestClient(TestServer(build_app(service))) as client:
+    server = TestServer(build_app(service))
+    await server.start_server(access_log_class=AccessLog, access_log=log)
+    async with TestClient(server) as client:
         working = asyncio.create_task(worker.run())
         try:
             while ready and (await client.get("/readyz")).status != 200:

@@ -1,0 +1,94 @@
+"""What ``/metrics`` tells Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from .models import Execution
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+
+
+class WorkerState(Protocol):
+    """What is told of one worker. `name` is its label; `peak_memory` bytes, 0 where it cannot be known."""
+
+    name: str
+
+    @property
+    def not_ready(self) -> str: ...
+
+    @property
+    def restarts(self) -> int: ...
+
+    @property
+    def model_loads(self) -> int: ...
+
+    @property
+    def peak_memory(self) -> int: ...
+
+
+class Metrics:
+    """One gateway's, in a registry of its own. With several gateways at one store, each counts what it ended."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._executions = Counter(
+            "workflow_executions", "Executions that have ended.", ("workflow", "state"), registry=registry
+        )
+        self._durations = Histogram(
+            "workflow_execution_duration_seconds",
+            "How long executions waited (phase queued) and ran (phase running).",
+            ("workflow", "phase"),
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self._requests = Histogram(
+            "api_request_duration_seconds",
+            "How long requests took, until their answer was sent.",
+            ("method", "route", "status"),
+            registry=registry,
+            buckets=_SECONDS,
+        )
+
+    def ended(self, execution: Execution) -> None:
+        """Count an execution once, at its end."""
+        self._executions.labels(execution.workflow, execution.state).inc()
+        started = execution.started or execution.finished
+        self._durations.labels(execution.workflow, "queued").observe(max(0, started - execution.created))
+        if execution.started:
+            self._durations.labels(execution.workflow, "running").observe(max(0, execution.finished - started))
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request. `route` is its pattern, never its path: paths have no end."""
+        self._requests.labels(method, route, str(status)).observe(seconds)
+
+    def text(self, worker: WorkerState, *, waiting: int) -> bytes:
+        """All of it in Prometheus' text format, version 0.0.4, with what `worker` and the queue are now."""
+        now = CollectorRegistry()
+        now.register(_Now(worker, waiting))
+        return generate_latest(self._registry) + generate_latest(now)
+
+
+class _Now(Collector):
+    def __init__(self, worker: WorkerState, waiting: int) -> None:
+        self._worker, self._waiting = worker, waiting
+
+    def collect(self) -> Iterator[Metric]:
+        worker, label = self._worker, [self._worker.name]
+        yield GaugeMetricFamily("queue_depth", "Executions that wait.", value=self._waiting)
+        yield GaugeMetricFamily("active_workers", "Workers that can run something.", value=int(not worker.not_ready))
+        restarts = CounterMetricFamily("worker_restarts", "Starts of ComfyUI after its first.", labels=["worker"])
+        restarts.add_metric(label, worker.restarts)
+        loads = CounterMetricFamily("worker_model_loads", "Models that ComfyUI loaded.", labels=["worker"])
+        loads.add_metric(label, worker.model_loads)
+        yield restarts
+        yield loads
+        if worker.peak_memory:
+            peak = GaugeMetricFamily("worker_peak_memory_bytes", "The most that ComfyUI held.", labels=["worker"])
+            peak.add_metric(label, worker.peak_memory)
+            yield peak
