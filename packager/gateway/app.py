@@ -13,6 +13,7 @@ from aiohttp.abc import AbstractAccessLogger
 from ..contract import openapi
 from .auth import SESSIONS, Handler, guard
 from .problems import Problem
+from .retention import Retention
 from .routes import DOCUMENT, SERVICE, routes
 from .service import Service
 from .session import Sessions
@@ -43,18 +44,20 @@ def build_app(service: Service) -> web.Application:
     )
     app[DOCUMENT] = json.dumps(document, ensure_ascii=False).encode()
     app.add_routes([*routes, *site_routes])
-    app.cleanup_ctx.append(_outward)
+    app.cleanup_ctx.append(_by_itself)
     return app
 
 
-async def _outward(app: web.Application) -> AsyncIterator[None]:
-    """While it is served: what goes out of it by itself."""
+async def _by_itself(app: web.Application) -> AsyncIterator[None]:
+    """While it is served: what it does by itself."""
     service = app[SERVICE]
-    delivering = [asyncio.create_task(Webhooks(service).run())] if service.settings.webhook_secrets else []
+    tasks = [asyncio.create_task(Retention(service.settings, service.store, service.outputs).run())]
+    if service.settings.webhook_secrets:
+        tasks.append(asyncio.create_task(Webhooks(service).run()))
     yield
-    for task in delivering:
+    for task in tasks:
         task.cancel()
-    await asyncio.gather(*delivering, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)
     await service.foreign.close()
 
 

@@ -7,8 +7,9 @@ import contextlib
 import hashlib
 import os
 import secrets
+import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from pathlib import Path
 
 from .problems import Problem
@@ -26,6 +27,7 @@ class LocalOutputs:
         for left in self._incoming.iterdir():  # of a process that was killed while it wrote
             left.unlink(missing_ok=True)
         self._spare: deque[Path] = deque()  # empty files, ready to be written
+        self._keeping = threading.Lock()  # nothing is removed between being found there and being counted on
 
     def path(self, sha256: str) -> Path:
         return self._folder / sha256[:2] / sha256
@@ -90,12 +92,38 @@ class LocalOutputs:
 
     def _keep(self, temporary: Path, sha256: str) -> None:
         kept = self.path(sha256)
-        if not kept.exists():
+        with self._keeping:
+            try:
+                os.utime(kept)  # kept anew, see `remove_others`
+                return
+            except FileNotFoundError:
+                pass
             try:
                 os.replace(temporary, kept)
             except FileNotFoundError:  # the first of its folder
                 kept.parent.mkdir(exist_ok=True)
                 os.replace(temporary, kept)
+
+    async def size(self) -> int:
+        return await asyncio.to_thread(lambda: sum(each.stat().st_size for each in self._kept()))
+
+    async def remove_others(self, wanted: Collection[str], before: float) -> int:
+        def work() -> int:
+            removed = 0
+            for path in self._kept():
+                if path.name in wanted:
+                    continue
+                with self._keeping:
+                    status = path.stat()
+                    if status.st_mtime < before:
+                        path.unlink()
+                        removed += status.st_size
+            return removed
+
+        return await asyncio.to_thread(work)
+
+    def _kept(self) -> Iterator[Path]:
+        return (each for folder in self._folder.iterdir() if len(folder.name) == 2 for each in folder.iterdir())
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

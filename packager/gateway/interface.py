@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -74,6 +74,16 @@ class ExecutionStore(Protocol):
     async def waiting(self) -> int:
         """How many executions are queued."""
 
+    async def forget(self, before: float, most: int) -> tuple[int, int]:
+        """Remove up to `most` executions, the oldest, that ended before `before` and whose end nobody is to be told
+        any more; how many it were, and how many bytes their outputs name."""
+
+    async def forget_files(self, before: float, most: int) -> int:
+        """Remove up to `most` uploads, the oldest, made before `before`, that no execution still waits or runs with."""
+
+    async def digests(self) -> set[str]:
+        """The sha256 of all bytes that any execution or upload names."""
+
     async def add_file(self, owner: str, filename: str, type: str, size: int, sha256: str) -> StoredFile:
         """Store an upload; the same bytes, name and type from the same owner give the same id."""
 
@@ -119,6 +129,12 @@ class OutputStore(Protocol):
 
     async def put_bytes(self, data: bytes) -> tuple[str, int]:
         """Keep the bytes; their sha256 (hex) and size."""
+
+    async def size(self) -> int:
+        """Bytes kept in all."""
+
+    async def remove_others(self, wanted: Collection[str], before: float) -> int:
+        """Remove what is not `wanted` (sha256) and was last kept before `before`; how many bytes it were."""
 
     def path(self, sha256: str) -> Path:
         """The local file that holds the bytes; it may be missing."""

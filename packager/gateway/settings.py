@@ -65,6 +65,9 @@ class Settings(BaseModel):
     log_parameters: bool = False
     embed_workflow: bool = True  # pictures hold the editor graph with the values of their run, as ComfyUI's own do
 
+    keep: float = Field(default=30 * 86400, ge=0)  # of what has ended, its outputs, and uploads; 0: for ever
+    keep_bytes: int = Field(default=0, ge=0)  # of outputs and uploads together, the oldest go first; 0: no limit
+
     fetch_media: bool = True  # files that a caller gives by URL; what follows is for webhooks, too
     fetch_http: bool = False  # also without TLS
     fetch_ports: tuple[int, ...] = (80, 443, 8080, 8443)

@@ -9,12 +9,13 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Update, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Update, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from .models import Execution, Item, NewExecution, State, StoredFile
+from .models import ENDED, Execution, Item, NewExecution, State, StoredFile
 from .problems import Problem
 from .tables import checkpoint, open_database
 from .tables import executions as t
@@ -54,6 +55,7 @@ _CLAIM = (
     )
     .returning(*_COLUMNS)
 )
+_OUTPUTS = select(t.c.seq, t.c.outputs).where(t.c.seq > bindparam("after")).order_by(t.c.seq).limit(500)
 _FINISH = (
     update(t)
     .where(t.c.id == bindparam("its_id"), t.c.token == bindparam("its_token"), t.c.state == "running")
@@ -224,6 +226,41 @@ class SqlStore:
     async def waiting(self) -> int:
         return await self._run(lambda c: int(c.execute(_WAITING).scalar_one()))
 
+    async def forget(self, before: float, most: int) -> tuple[int, int]:
+        untold = select(w.c.execution).where(w.c.state.in_(("waiting", "pending")))
+        ended = select(t.c.id, t.c.outputs).where(
+            t.c.state.in_(sorted(ENDED)), t.c.finished < before, t.c.id.not_in(untold)
+        )
+
+        def work(c: Connection) -> tuple[int, int]:
+            rows = c.execute(ended.order_by(t.c.seq).limit(most)).all()
+            gone = [row.id for row in rows]
+            c.execute(delete(w).where(w.c.execution.in_(gone)))
+            c.execute(delete(t).where(t.c.id.in_(gone)))
+            return len(gone), sum(item["size"] for row in rows for items in row.outputs.values() for item in items)
+
+        return await self._run(work)
+
+    async def forget_files(self, before: float, most: int) -> int:
+        live = select(t.c.parameters).where(t.c.state.not_in(sorted(ENDED)))
+
+        def work(c: Connection) -> int:
+            given = (value for parameters in c.execute(live).scalars() for value in parameters.values())
+            needed = {value["file"] for value in given if isinstance(value, dict) and "file" in value}
+            old = c.execute(select(f.c.id).where(f.c.created < before).order_by(f.c.created)).scalars()
+            gone = list(islice((id for id in old if id not in needed), most))
+            return c.execute(delete(f).where(f.c.id.in_(gone))).rowcount
+
+        return await self._run(work)
+
+    async def digests(self) -> set[str]:
+        found = set(await self._run(lambda c: c.execute(select(f.c.sha256)).scalars().all()))
+        after = {"after": 0}
+        while rows := await self._run(lambda c: c.execute(_OUTPUTS, after).all()):
+            after["after"] = rows[-1].seq
+            found |= {item["sha256"] for row in rows for items in row.outputs.values() for item in items}
+        return found
+
     async def add_file(self, owner: str, filename: str, type: str, size: int, sha256: str) -> StoredFile:
         same = select(f).where(f.c.owner == owner, f.c.sha256 == sha256, f.c.filename == filename, f.c.type == type)
 
@@ -235,7 +272,9 @@ class SqlStore:
                 }  # fmt: skip
                 c.execute(insert(f).values(values))
                 return StoredFile.model_validate(values)
-            return StoredFile.model_validate(row._asdict())
+            now = time.time()  # wanted anew, so it is kept anew
+            c.execute(update(f).where(f.c.id == row.id).values(created=now))
+            return StoredFile.model_validate({**row._asdict(), "created": now})
 
         return await self._run(work)
 
