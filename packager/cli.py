@@ -211,8 +211,10 @@ def contract_diff(before: Path, after: Path, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("capsules", type=FILE, nargs=-1, required=True, metavar="CAPSULE…")
-@click.option("--comfy", required=True, metavar="DIR|URL", help="A ComfyUI to start and watch, or one that runs.")
+@click.argument("capsules", type=FILE, nargs=-1, metavar="CAPSULE…")
+@click.option("--comfy", metavar="DIR|URL", help="A ComfyUI to start and watch, or one that runs.")
+@click.option("--config", type=FILE, help="Settings in a TOML file; arguments and the environment go first.")
+@click.option("--print-config", is_flag=True, help="Only print the settings that would be used, as such a file.")
 @click.option("--host", help="Where to listen; 127.0.0.1 when not said.")
 @click.option("--port", type=int, help="The port; 8288 when not said.")
 @click.option("--api-key-file", type=FILE, help="API keys, one a line; needed to listen beyond loopback.")
@@ -226,35 +228,23 @@ def contract_diff(before: Path, after: Path, as_json: bool) -> None:
 @python_option
 def serve(
     capsules: tuple[Path, ...],
-    comfy: str,
-    host: str | None,
-    port: int | None,
+    print_config: bool,
     api_key_file: Path | None,
-    insecure: bool | None,
-    state: Path | None,
-    secrets_dir: Path | None,
     arguments: tuple[str, ...],
-    embed_workflow: bool | None,
     python: Path | None,
+    **settings: Any,
 ) -> None:
     """Serve capsules as a typed web API, in front of a ComfyUI.
 
     Example: comfy-capsule serve w.capsule.zip --comfy http://127.0.0.1:8188
     """
-    actions.serve(
-        capsules,
-        report=terminal.say_progress,
-        key_file=api_key_file,
-        comfy=comfy,
-        host=host,
-        port=port,
-        insecure=insecure,
-        state=state,
-        secrets_dir=secrets_dir,
-        arguments=arguments or None,
-        embed_workflow=embed_workflow,
-        python=str(python) if python else None,
-    )
+    settings |= {"arguments": arguments or None, "python": str(python) if python else None, "key_file": api_key_file}
+    if print_config:
+        terminal.say(actions.gateway_settings(**settings).rstrip())
+    elif not capsules:
+        raise BadInput("bad-usage", "Name the capsules to serve.", "comfy-capsule serve w.capsule.zip --comfy URL")
+    else:
+        actions.serve(capsules, report=terminal.say_progress, **settings)
 
 
 @command.command()

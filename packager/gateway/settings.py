@@ -1,4 +1,4 @@
-"""How one gateway runs: arguments first, then ``COMFY_CAPSULE_*`` in the environment, then defaults."""
+"""How one gateway runs: arguments first, then ``COMFY_CAPSULE_*`` in the environment, a TOML file, then defaults."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import hashlib
 import ipaddress
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ _HASHED = re.compile(r"^sha256:([0-9a-f]{64})$")
 _MIB = 1024 * 1024
 _LISTS = ("arguments", "hosts", "fetch_allow", "fetch_hosts", "fetch_ports", "webhook_secrets")
 _SECRET = "whsec_"
+#: What no file of settings holds, and the variable that names the file which does.
+_UNWRITTEN_FILES = {"keys": "API_KEY_FILE", "webhook_secrets": "WEBHOOK_SECRET_FILE"}
+_UNWRITTEN = frozenset(_UNWRITTEN_FILES)
 
 
 class Key(BaseModel):
@@ -101,16 +105,25 @@ class Settings(BaseModel):
 
 
 def read_settings(
-    environment: Mapping[str, str] | None = None, key_file: Path | None = None, **arguments: Any
+    environment: Mapping[str, str] | None = None,
+    key_file: Path | None = None,
+    config: Path | None = None,
+    **arguments: Any,
 ) -> Settings:
-    """Settings from `arguments` (those that are not None), then the environment, then defaults.
+    """Settings from `arguments` (those that are not None), then the environment, then the file, then defaults.
+
+    Args:
+        config: a TOML file with settings by name; else the one that ``COMFY_CAPSULE_CONFIG`` names. It holds no keys
+            and no secrets: those come from files of their own.
 
     Raises:
-        BadInput: ``bad-setting`` naming the setting, ``bad-key-file``, ``no-key`` when it would listen beyond
-            loopback without a key and `insecure` was not said.
+        BadInput: ``bad-setting`` naming the setting, ``bad-config``, ``bad-key-file``, ``no-key`` when it would listen
+            beyond loopback without a key and `insecure` was not said.
     """
     environment = os.environ if environment is None else environment
     values: dict[str, Any] = {"state": default_state(environment)}
+    if config := config or _named(environment, "CONFIG"):
+        values |= _of_file(config)
     for name in Settings.model_fields:
         given = environment.get(_PREFIX + name.upper(), "")
         if given and name != "keys":
@@ -129,6 +142,8 @@ def read_settings(
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "missing":
+            raise BadInput("bad-setting", f"The setting {name!r} is missing.", f"Give --{name}.") from error
         raise BadInput("bad-setting", f"The setting {name!r} cannot be used: {first['msg']}.") from error
     if not settings.keys and not settings.insecure and not is_loopback(settings.host):
         raise BadInput(
@@ -137,6 +152,33 @@ def read_settings(
             f"Give a key in {_PREFIX}API_KEYS or --api-key-file, listen on 127.0.0.1, or say --insecure.",
         )
     return settings
+
+
+def _of_file(path: Path) -> dict[str, Any]:
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput("bad-config", f"The settings in {path} cannot be read: {error}.") from error
+    if found := _UNWRITTEN & given.keys():
+        name = sorted(found)[0]
+        raise BadInput(
+            "bad-config",
+            f"The file {path} holds {name!r}, which stands in no file of settings.",
+            f"Give it in a file of its own: {_PREFIX}{_UNWRITTEN_FILES[name]}.",
+        )
+    return given
+
+
+def settings_text(settings: Settings) -> str:
+    """`settings` as a TOML file that `read_settings` takes again. Keys and secrets are counted, never told."""
+    import tomlkit
+
+    document = tomlkit.document()
+    for name, value in settings.model_dump(mode="json", exclude=set(_UNWRITTEN)).items():
+        document.add(name, value)
+    for name in sorted(_UNWRITTEN):
+        document.add(tomlkit.comment(f"{name}: {len(getattr(settings, name))}, from {_PREFIX}{_UNWRITTEN_FILES[name]}"))
+    return document.as_string()
 
 
 def _named(environment: Mapping[str, str], name: str) -> Path | None:
