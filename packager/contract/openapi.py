@@ -7,6 +7,7 @@ from typing import Any
 
 from .models import MEDIA_TYPES, Contract
 from .openapi_parts import (
+    BATCH,
     CALLBACKS,
     EXECUTION,
     FILE,
@@ -41,7 +42,7 @@ def openapi(
 
     Source of the form: OpenAPI Specification 3.1.0; its schemas are JSON Schema 2020-12.
     """
-    schemas: Schema = {"Problem": PROBLEM, "Execution": EXECUTION, "File": FILE, "Webhook": MESSAGE}
+    schemas: Schema = {"Problem": PROBLEM, "Execution": EXECUTION, "Batch": BATCH, "File": FILE, "Webhook": MESSAGE}
     paths: dict[str, Any] = {}
     for contract in contracts:
         stem = _stem(contract)
@@ -49,6 +50,7 @@ def openapi(
         schemas[f"{stem}Outputs"] = result_schema(contract)
         schemas[f"{stem}Execution"] = _execution_of(contract)
         paths[f"/workflows/{contract.name}"] = {"get": _contract(contract), "post": _run(contract)}
+        paths[f"/workflows/{contract.name}/batch"] = {"post": _run_batch(contract)}
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, **({"description": description} if description else {})},
@@ -56,10 +58,18 @@ def openapi(
         "tags": [
             {"name": "workflows", "description": "Running them, and what they take."},
             {"name": "executions", "description": "Runs: their state, their outputs."},
+            {"name": "batches", "description": "Many runs under one handle."},
             {"name": "files", "description": "Uploads that parameters name."},
             {"name": "gateway", "description": "The gateway itself."},
         ],
-        "paths": {**paths, **_workflow_paths(), **_execution_paths(), **_file_paths(), **_gateway_paths()},
+        "paths": {
+            **paths,
+            **_workflow_paths(),
+            **_execution_paths(),
+            **_batch_paths(),
+            **_file_paths(),
+            **_gateway_paths(),
+        },
         "components": {"schemas": schemas, "parameters": PARAMETERS},
     }
     if keys:
@@ -126,6 +136,49 @@ def _run(contract: Contract) -> dict[str, Any]:
 def _contract(contract: Contract) -> dict[str, Any]:
     summary = f"The inputs and outputs of {contract.title or contract.name}, for people"
     return _get(f"describe{_stem(contract)}", "workflows", summary, {"type": "object"}, "401")
+
+
+def _run_batch(contract: Contract) -> dict[str, Any]:
+    stem = _stem(contract)
+    items = {"type": "array", "minItems": 1, "items": schema_ref(f"{stem}Parameters")}
+    body = {"type": "object", "properties": {"items": items}, "required": ["items"], "additionalProperties": False}
+    return {
+        "operationId": f"runBatchOf{stem}",
+        "tags": ["batches"],
+        "summary": f"Run {contract.title or contract.name} many times",
+        "description": "All of them are queued, or none; a wrong one is named by its place, `item`.",
+        "parameters": parameter_refs("IdempotencyKey", "WebhookURL"),
+        "requestBody": {"required": True, "content": {_JSON: {"schema": body}}},
+        "responses": {
+            "202": {
+                "description": "They are queued; ask again at Location.",
+                "headers": JOB_HEADERS,
+                "content": {_JSON: {"schema": schema_ref("Batch")}},
+            },
+            **answers("400", "401", "404", "409", "413", "415", "422", "429", "500", "503"),
+        },
+    }
+
+
+def _batch_paths() -> dict[str, Any]:
+    batch = schema_ref("Batch")
+    cancel = {
+        "operationId": "cancel_batch",
+        "tags": ["batches"],
+        "summary": "Cancel what waits or runs of a batch",
+        "responses": {
+            "200": {"description": "It has ended.", "content": {_JSON: {"schema": batch}}},
+            "202": {"description": "What runs is being stopped.", "content": {_JSON: {"schema": batch}}},
+            **answers("401", "404", "409"),
+        },
+    }
+    return {
+        "/batches/{id}": {
+            "parameters": parameter_refs("Batch"),
+            "get": _get("get_batch", "batches", "One batch", batch, "401", "404"),
+        },
+        "/batches/{id}/cancel": {"parameters": parameter_refs("Batch"), "post": cancel},
+    }
 
 
 def _multipart(contract: Contract) -> dict[str, Any]:

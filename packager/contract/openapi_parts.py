@@ -60,6 +60,7 @@ EXECUTION: Schema = {
         "attempts": {"type": "integer", "minimum": 0},
         "progress": {"type": "object", "description": "While it runs: the node, and how far it is."},
         "cancel_requested": {"type": "boolean"},
+        "batch": {"type": "string", "description": "Of an item of a batch: its id."},
         "created_at": _TIME,
         "started_at": _TIME,
         "finished_at": _TIME,
@@ -90,11 +91,48 @@ MESSAGE: Schema = {
     "description": "The end of an execution. It is signed by the rules of Standard Webhooks, and may come twice.",
     "type": "object",
     "properties": {
-        "type": {"enum": [f"execution.{state}" for state in _STATES[2:]]},
+        "type": {"enum": [*(f"execution.{state}" for state in _STATES[2:]), "batch.ended"]},
         "timestamp": _TIME,
-        "data": {**schema_ref("Execution"), "description": "The execution without its parameters."},
+        "data": {
+            "description": "The execution without its parameters, or the batch.",
+            "anyOf": [schema_ref("Execution"), schema_ref("Batch")],
+        },
     },
     "required": ["type", "timestamp", "data"],
+}
+#: What many executions under one handle are.
+BATCH: Schema = {
+    "title": "Batch",
+    "description": "Many executions of one workflow under one handle; each succeeds or fails by itself.",
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "workflow": {"type": "string"},
+        "state": {"enum": ["running", "ended"], "description": "ended: nothing more will happen to any item."},
+        "total": {"type": "integer", "minimum": 1},
+        "states": {
+            "type": "object",
+            "description": "How many items are in each state.",
+            "properties": {state: {"type": "integer", "minimum": 0} for state in _STATES},
+        },
+        "items": {
+            "type": "array",
+            "description": "In the order in which they were given; what was forgotten by age is missing.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "id": {"type": "string"},
+                    "state": {"enum": _STATES},
+                    "url": {"type": "string", "format": "uri-reference"},
+                    "problem": schema_ref("Problem"),
+                },
+                "required": ["id", "state", "url"],
+            },
+        },
+        "created_at": _TIME,
+        "webhook": EXECUTION["properties"]["webhook"],
+    },
+    "required": ["id", "workflow", "state", "total", "states", "items"],
 }
 _MESSAGE_HEADERS = {
     "webhook-id": "The same over all tries.",
@@ -162,6 +200,7 @@ def _path(name: str, description: str, schema: Schema | None = None) -> dict[str
 PARAMETERS: dict[str, Any] = {
     "Workflow": _path("name", "The workflow's name."),
     "Execution": _path("id", "The execution's id."),
+    "Batch": _path("id", "The batch's id."),
     "Output": _path("output", "The output's name, as in the contract."),
     "File": _path("id", "The upload's id."),
     "Inline": _query("inline", "Whether small files come inside the answer, as base64.", {"type": "boolean"}),

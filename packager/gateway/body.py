@@ -142,6 +142,22 @@ def idempotency_key(request: web.Request) -> str:
     return key
 
 
+async def items_of(request: web.Request) -> list[Any]:
+    """The sets of parameters in the JSON body ``{"items": […]}`` of a batch.
+
+    Raises:
+        Problem: ``invalid-json``, ``body-too-large``, ``unsupported-media-type``.
+    """
+    kind = request.content_type.lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise Problem("unsupported-media-type", f"A batch of type {kind!r} is not understood.", "Send JSON.")
+    given = parse_json(await request.read())
+    if not isinstance(given, dict) or given.keys() != {"items"} or not isinstance(given["items"], list):
+        cure = 'Send {"items": [{…}, …]}, each the parameters of a run.'
+        raise Problem("invalid-json", "The body is no batch.", cure)
+    return list(given["items"])
+
+
 async def webhook_url(request: web.Request, service: Service) -> str:
     """The URL of the header ``Webhook-URL``, looked at; an empty text without one.
 

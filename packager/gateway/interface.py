@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from .models import Execution, Item, NewExecution, State, StoredFile, Webhook
+from .models import Batch, Execution, Item, NewBatch, NewExecution, State, StoredFile, Webhook
 
 
 class ExecutionStore(Protocol):
@@ -94,8 +94,35 @@ class ExecutionStore(Protocol):
     def webhooks(self) -> WebhookStore:
         """The deliveries of its executions' ends, made by `add`."""
 
+    @property
+    def batches(self) -> BatchStore:
+        """Many executions under one handle."""
+
     async def close(self) -> None:
         """Let go of files and connections."""
+
+
+class BatchStore(Protocol):
+    """Batches, whose items are executions like any other."""
+
+    async def add(self, new: NewBatch, *, bound: int) -> tuple[Batch, bool]:
+        """Store all of its executions as queued, or none; the second value as in `add`.
+
+        Raises:
+            Problem: ``queue-full`` when with them more than `bound` executions would wait, ``idempotency-conflict``.
+        """
+
+    async def earlier(self, new: NewBatch) -> Batch | None:
+        """What its idempotency key has already made. Raises Problem ``idempotency-conflict``."""
+
+    async def get(self, id: str, owner: str | None = None) -> Batch | None:
+        """The batch, if it is there and (unless `owner` is None) belongs to `owner`."""
+
+    async def cancel(self, id: str) -> Sequence[Execution]:
+        """Cancel its queued executions and ask it of its running ones: these, as they are now."""
+
+    async def list(self, id: str) -> Sequence[Execution]:
+        """The executions of a batch in the order of its items."""
 
 
 class WebhookStore(Protocol):

@@ -45,6 +45,7 @@ class Execution(Frozen):
     cancel_requested: bool = False
     worker: str = ""
     token: int = 0  # fencing: rises with each claim; an older claim can no longer write
+    batch: str = ""  # the batch that it is an item of
     outputs: dict[str, list[Item]] = {}
     problem: dict[str, Any] | None = None
 
@@ -66,8 +67,36 @@ class NewExecution(Frozen):
     webhook: str = ""  # the URL that is told of its end
 
 
+class NewBatch(Frozen):
+    """Many sets of parameters of one workflow, asked for at once."""
+
+    workflow: str
+    capsule: str
+    owner: str
+    items: tuple[dict[str, Any], ...]
+    idempotency_key: str = ""
+    body_digest: str = ""
+    webhook: str = ""
+
+
+class Batch(Frozen):
+    """Many executions under one handle. `states`: how many are in each state."""
+
+    id: str
+    workflow: str
+    owner: str
+    created: float
+    total: int
+    states: dict[State, int]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to any of them."""
+        return not any(state not in ENDED for state in self.states)
+
+
 class Webhook(Frozen):
-    """The delivery of one execution's end to the URL that its caller named. Times are seconds since the epoch."""
+    """The delivery of the end of one execution, or batch, to the URL that its caller named."""
 
     execution: str
     url: str

@@ -7,7 +7,7 @@ import base64
 from datetime import UTC, datetime
 from typing import Any
 
-from .models import Execution, Item, StoredFile, Webhook
+from .models import Batch, Execution, Item, StoredFile, Webhook
 from .problems import Problem, from_document
 from .service import Service
 
@@ -35,6 +35,8 @@ async def execution_document(
         told["cancel_requested"] = execution.cancel_requested
         if progress := service.board.progress(execution.id):
             told["progress"] = progress
+    if execution.batch:
+        told["batch"] = execution.batch
     if webhook is not None:
         told["webhook"] = _webhook_document(webhook)
     for name, items in execution.outputs.items():
@@ -43,6 +45,26 @@ async def execution_document(
             await _item_document(service, item, f"{base}/{index}", inline) for index, item in enumerate(items)
         ]
     return told
+
+
+async def batch_document(service: Service, batch: Batch, webhook: Webhook | None = None) -> dict[str, Any]:
+    """The JSON of a batch: its items in their order, each with what became of it."""
+    items = []
+    for execution in await service.store.batches.list(batch.id):
+        item: dict[str, Any] = {"id": execution.id, "state": execution.state, "url": place_of(execution)}
+        if execution.problem:
+            item["problem"] = {**execution.problem, "execution": execution.id}
+        items.append(item)
+    told: dict[str, Any] = {
+        "id": batch.id,
+        "workflow": batch.workflow,
+        "state": "ended" if batch.ended else "running",
+        "total": batch.total,
+        "states": batch.states,
+        "items": items,
+        "created_at": _time(batch.created),
+    }
+    return told | ({"webhook": _webhook_document(webhook)} if webhook else {})
 
 
 def problem_of(execution: Execution) -> Problem:

@@ -12,7 +12,7 @@ from ..contract import contract_document, parameters_schema
 from . import body
 from .auth import OWNER
 from .models import Execution
-from .present import execution_document, file_document, place_of, problem_of
+from .present import batch_document, execution_document, file_document, place_of, problem_of
 from .problems import Problem
 from .service import Service
 
@@ -41,6 +41,32 @@ async def run(request: web.Request) -> web.StreamResponse:
     if not execution.ended:
         headers["Retry-After"] = "1"
     return _json(document, status=200 if execution.ended else 202, headers=headers)
+
+
+@routes.post("/workflows/{name}/batch")
+async def run_batch(request: web.Request) -> web.StreamResponse:
+    """Many sets of parameters, ``{"items": [{…}, …]}``; never waited for."""
+    service, owner = request.app[SERVICE], request[OWNER]
+    key, webhook = body.idempotency_key(request), await body.webhook_url(request, service)
+    name = service.workflow(request.match_info["name"]).name
+    batch, _ = await service.run_batch(name, await body.items_of(request), owner, key, webhook)
+    delivery = await service.webhook_of(batch.id) if webhook else None
+    document = await batch_document(service, batch, delivery)
+    return _json(document, status=202, headers={"Location": f"/batches/{batch.id}", "Retry-After": "1"})
+
+
+@routes.get("/batches/{id}")
+async def batch(request: web.Request) -> web.StreamResponse:
+    service = request.app[SERVICE]
+    found = await service.find_batch(request.match_info["id"], request[OWNER])
+    return _json(await batch_document(service, found, await service.webhook_of(found.id)))
+
+
+@routes.post("/batches/{id}/cancel")
+async def cancel_batch(request: web.Request) -> web.StreamResponse:
+    service = request.app[SERVICE]
+    found = await service.cancel_batch(request.match_info["id"], request[OWNER])
+    return _json(await batch_document(service, found), status=200 if found.ended else 202)
 
 
 @routes.get("/executions")

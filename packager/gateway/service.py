@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from .foreign import Foreign
 from .interface import ExecutionStore, OutputStore
 from .media import Media
 from .metrics import Metrics
-from .models import Execution, NewExecution, Webhook
+from .models import Batch, Execution, NewBatch, NewExecution, Webhook
 from .problems import Problem
 from .settings import Settings
 from .worker import Worker
@@ -107,6 +108,67 @@ class Service:
                 self.board.work.set()
         return execution, made
 
+    async def run_batch(
+        self, name: str, items: Sequence[object], owner: str, key: str = "", webhook: str = ""
+    ) -> tuple[Batch, bool]:
+        """Queue an execution for each of `items`, or none; the second value as in `run`.
+
+        Raises:
+            Problem: as `run`, with ``item``, the place of the parameters that are wrong; ``batch-size``.
+        """
+        if self.draining:
+            raise Problem("draining", "The gateway is stopping.", "Try again.", headers={"Retry-After": "5"})
+        workflow, most = self.workflow(name), self.settings.batch_limit
+        if not 0 < len(items) <= most:
+            raise Problem("batch-size", f"The batch has {len(items)} items.", f"Give 1 to {most} of them.")
+        for number, item in enumerate(items):
+            with _of_item(number):
+                workflow.check(item)
+        taken = []
+        for number, item in enumerate(items):
+            with _of_item(number):
+                taken.append(await self.media.take(workflow.contract, workflow.check(item), owner))
+        digest = sha256_bytes(canonical_json({"items": taken, "": webhook})) if key else ""
+        new = NewBatch(
+            workflow=name, capsule=workflow.digest, owner=owner, items=(), idempotency_key=key, body_digest=digest,
+            webhook=webhook,
+        )  # fmt: skip
+        if key and (earlier := await self.store.batches.earlier(new)):
+            return earlier, False
+        for number, each in enumerate(taken):
+            with _of_item(number):
+                taken[number] = await self.media.fetch(self.media.by_url(workflow.contract, each), each, owner)
+        complete = tuple(workflow.complete(each) for each in taken)
+        batch, made = await self.store.batches.add(
+            new.model_copy(update={"items": complete}), bound=self.settings.queue_bound
+        )
+        if made:
+            log.info("%s queued %d times, batch %s", name, batch.total, batch.id)
+            self.board.work.set()
+        return batch, made
+
+    async def find_batch(self, id: str, owner: str) -> Batch:
+        """Raises Problem ``unknown-batch``, also for one that belongs to another key."""
+        batch = await self.store.batches.get(id, owner)
+        if batch is None:
+            raise Problem("unknown-batch", f"There is no batch {id!r}.")
+        return batch
+
+    async def cancel_batch(self, id: str, owner: str) -> Batch:
+        """Cancel what waits of it, and have what runs stopped; that may still run in the answer.
+
+        Raises:
+            Problem: ``unknown-batch``, ``already-finished``.
+        """
+        if (await self.find_batch(id, owner)).ended:
+            raise Problem("already-finished", "Every execution of the batch has already ended.")
+        for execution in await self.store.batches.cancel(id):
+            if execution.ended:
+                self.board.end(execution)
+            else:
+                self._worker.cancel(execution.prompt_id)
+        return await self.find_batch(id, owner)
+
     async def _add(self, new: NewExecution) -> tuple[Execution, bool]:
         """Into the queue, or straight to a worker with room: the same, one step shorter."""
         room = self._worker.reserve()
@@ -181,6 +243,16 @@ class Service:
             "waiting": await self.store.waiting(),
             "running": self._worker.busy,
         }
+
+
+@contextmanager
+def _of_item(number: int) -> Iterator[None]:
+    """Of a batch: which item a problem is about."""
+    try:
+        yield
+    except Problem as problem:
+        problem.extra["item"] = number
+        raise
 
 
 def _body_digest(taken: Mapping[str, Any], webhook: str) -> str:

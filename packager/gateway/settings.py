@@ -62,6 +62,7 @@ class Settings(BaseModel):
     lanes: int = Field(default=2, ge=1, le=8)  # prompts handed to one ComfyUI at a time: it runs one, the next waits
 
     queue_bound: int = Field(default=2000, ge=1)
+    batch_limit: int = Field(default=500, ge=1)  # items of one batch
     body_limit: int = Field(default=64 * _MIB, ge=1024)  # of a JSON body
     file_limit: int = Field(default=512 * _MIB, ge=1024)  # of one uploaded file, and of a multipart body
     pixel_limit: int = Field(default=178_956_970, ge=1)  # of one picture; Pillow's own limit

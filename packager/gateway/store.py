@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Update, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Update, bindparam, delete, exists, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from .batch_store import SqlBatches
 from .models import ENDED, Execution, Item, NewExecution, State, StoredFile
-from .problems import Problem
+from .rows import COLUMNS, INSERT, UNTOLD, WAITING, conflict, execution, executions, queued, room_for, unreachable
+from .tables import batches as b
 from .tables import checkpoint, open_database
 from .tables import executions as t
 from .tables import files as f
@@ -27,13 +29,9 @@ _T = TypeVar("_T")
 _LOCKED = 10.0  # seconds that a lock held by another process is waited for
 _AGAIN = 0.02
 _CHECKPOINT = 10.0
-_UNTOLD = ("seq", "lease_until", "idempotency_key", "body_digest")
-_COLUMNS = tuple(column for column in t.c if column.name not in _UNTOLD)
 
 
 # Built once: building a statement costs more than SQLite takes to run it.
-_INSERT = insert(t)
-_WAITING = select(func.count()).where(t.c.state == "queued")
 _OLDEST = (
     select(t.c.id)
     .where(t.c.state == "queued", t.c.workflow.in_(bindparam("workflows", expanding=True)))
@@ -53,8 +51,9 @@ _CLAIM = (
         attempts=t.c.attempts + 1,
         submitted=False,
     )
-    .returning(*_COLUMNS)
+    .returning(*COLUMNS)
 )
+_ITS_EXECUTIONS = exists().where(t.c.batch == b.c.id).correlate(b)
 _OUTPUTS = select(t.c.seq, t.c.outputs).where(t.c.seq > bindparam("after")).order_by(t.c.seq).limit(500)
 _FINISH = (
     update(t)
@@ -81,6 +80,7 @@ class SqlStore:
         self._connection = self._engine.connect()  # kept: a fifth of a transaction's time is having one from the pool
         self._checkpoints = asyncio.create_task(self._checkpoint())
         self.webhooks = SqlWebhooks(self._run)
+        self.batches = SqlBatches(self._run)
 
     async def _run(self, work: Callable[[Connection], _T]) -> _T:
         end = time.monotonic() + _LOCKED
@@ -100,54 +100,40 @@ class SqlStore:
             await asyncio.to_thread(checkpoint, self._engine)
 
     async def add(self, new: NewExecution, *, bound: int, worker: str = "", lease: float = 0) -> tuple[Execution, bool]:
-        row: dict[str, Any] = {
-            **new.model_dump(exclude={"idempotency_key", "webhook"}),
-            "idempotency_key": new.idempotency_key or None,
-            "id": secrets.token_urlsafe(18),
-            "state": "queued",
-            "prompt_id": str(uuid.uuid4()),  # ComfyUI takes only the canonical form
-            "created": time.time(),
-            "outputs": {},
-        }
+        row = queued(new.model_dump(exclude={"idempotency_key", "webhook"}))
+        row["idempotency_key"] = new.idempotency_key or None
 
         def work(c: Connection) -> tuple[Execution, bool]:
             if new.idempotency_key and (earlier := _by_key(c, new)):
                 return earlier, False
-            waiting = c.execute(_WAITING).scalar_one()
-            if waiting >= bound:
-                raise Problem(
-                    "queue-full",
-                    f"{waiting} executions are waiting, the most this gateway takes is {bound}.",
-                    "Try again later.",
-                    headers={"Retry-After": "5"},
-                )
+            waiting = room_for(c, 1, bound)
             if worker and not waiting:
                 now = time.time()
                 row.update(state="running", worker=worker, token=1, lease_until=now + lease, started=now, attempts=1)
-            c.execute(_INSERT, row)
+            c.execute(INSERT, row)
             if new.webhook:
                 c.execute(insert(w).values(execution=row["id"], url=new.webhook, state="waiting"))
-            told = {name: value for name, value in row.items() if name not in _UNTOLD}
+            told = {name: value for name, value in row.items() if name not in UNTOLD}
             return Execution.model_validate(told), True
 
         try:
             return await self._run(work)
         except IntegrityError:  # another gateway has just used the same idempotency key
-            return await self._run(lambda c: (_by_key(c, new) or _unreachable(), False))
+            return await self._run(lambda c: (_by_key(c, new) or unreachable(), False))
 
     async def earlier(self, new: NewExecution) -> Execution | None:
         return await self._run(lambda c: _by_key(c, new))
 
     async def get(self, id: str, owner: str | None = None) -> Execution | None:
-        query = select(*_COLUMNS).where(t.c.id == id)
+        query = select(*COLUMNS).where(t.c.id == id)
         if owner is not None:
             query = query.where(t.c.owner == owner)
-        return await self._run(lambda c: _execution(c.execute(query).first()))
+        return await self._run(lambda c: execution(c.execute(query).first()))
 
     async def list(
         self, owner: str | None, *, workflow: str = "", state: str = "", limit: int = 50, before: str = ""
     ) -> Sequence[Execution]:
-        query = select(*_COLUMNS).order_by(t.c.seq.desc()).limit(limit)
+        query = select(*COLUMNS).order_by(t.c.seq.desc()).limit(limit)
         if owner is not None:
             query = query.where(t.c.owner == owner)
         if workflow:
@@ -156,7 +142,7 @@ class SqlStore:
             query = query.where(t.c.state == state)
         if before:
             query = query.where(t.c.seq < select(t.c.seq).where(t.c.id == before).scalar_subquery())
-        return await self._run(lambda c: _executions(c.execute(query).all()))
+        return await self._run(lambda c: executions(c.execute(query).all()))
 
     async def claim(self, worker: str, workflows: Sequence[str], lease: float) -> Execution | None:
         def work(c: Connection) -> Execution | None:
@@ -165,7 +151,7 @@ class SqlStore:
                 return None
             now = time.time()
             claim = {"its_id": id, "worker": worker, "lease_until": now + lease, "started": now}
-            return _execution(c.execute(_CLAIM, claim).first())
+            return execution(c.execute(_CLAIM, claim).first())
 
         return await self._run(work)
 
@@ -211,7 +197,7 @@ class SqlStore:
             queued = update(t).where(t.c.id == id, t.c.state == "queued")
             c.execute(queued.values(state="cancelled", finished=now, cancel_requested=True))
             c.execute(update(t).where(t.c.id == id, t.c.state == "running").values(cancel_requested=True))
-            return _execution(c.execute(select(*_COLUMNS).where(t.c.id == id)).first())
+            return execution(c.execute(select(*COLUMNS).where(t.c.id == id)).first())
 
         return await self._run(work)
 
@@ -221,22 +207,23 @@ class SqlStore:
         left = update(t).where(t.c.state == "running", left_behind).values(
             worker=worker, token=t.c.token + 1, lease_until=now + lease
         )  # fmt: skip
-        return await self._run(lambda c: _executions(c.execute(left.returning(*_COLUMNS)).all()))
+        return await self._run(lambda c: executions(c.execute(left.returning(*COLUMNS)).all()))
 
     async def waiting(self) -> int:
-        return await self._run(lambda c: int(c.execute(_WAITING).scalar_one()))
+        return await self._run(lambda c: int(c.execute(WAITING).scalar_one()))
 
     async def forget(self, before: float, most: int) -> tuple[int, int]:
         untold = select(w.c.execution).where(w.c.state.in_(("waiting", "pending")))
-        ended = select(t.c.id, t.c.outputs).where(
-            t.c.state.in_(sorted(ENDED)), t.c.finished < before, t.c.id.not_in(untold)
+        ended = select(t.c.id, t.c.batch, t.c.outputs).where(
+            t.c.state.in_(sorted(ENDED)), t.c.finished < before, t.c.id.not_in(untold), t.c.batch.not_in(untold)
         )
 
         def work(c: Connection) -> tuple[int, int]:
             rows = c.execute(ended.order_by(t.c.seq).limit(most)).all()
             gone = [row.id for row in rows]
-            c.execute(delete(w).where(w.c.execution.in_(gone)))
+            c.execute(delete(w).where(w.c.execution.in_([*gone, *{row.batch for row in rows}])))
             c.execute(delete(t).where(t.c.id.in_(gone)))
+            c.execute(delete(b).where(b.c.id.in_({row.batch for row in rows}), ~_ITS_EXECUTIONS))
             return len(gone), sum(item["size"] for row in rows for items in row.outputs.values() for item in items)
 
         return await self._run(work)
@@ -303,28 +290,12 @@ def _ours(id: str, token: int) -> Update:
 
 
 def _by_key(c: Connection, new: NewExecution) -> Execution | None:
-    query = select(*_COLUMNS, t.c.body_digest).where(
+    query = select(*COLUMNS, t.c.body_digest).where(
         t.c.owner == new.owner, t.c.workflow == new.workflow, t.c.idempotency_key == new.idempotency_key
     )
     row = c.execute(query).first()
     if row is None:
         return None
     if row.body_digest != new.body_digest:
-        raise Problem(
-            "idempotency-conflict",
-            f"The idempotency key {new.idempotency_key!r} was used for a request with other parameters.",
-            "Use a new key for a new request.",
-        )
+        raise conflict(new.idempotency_key)
     return Execution.model_validate({name: value for name, value in row._asdict().items() if name != "body_digest"})
-
-
-def _execution(row: Row[Any] | None) -> Execution | None:
-    return None if row is None else Execution.model_validate(row._asdict())
-
-
-def _executions(rows: Sequence[Row[Any]]) -> list[Execution]:
-    return [Execution.model_validate(row._asdict()) for row in rows]
-
-
-def _unreachable() -> Execution:
-    raise AssertionError("the row that collided is gone")

@@ -20,12 +20,19 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    text,
 )  # fmt: skip
 
 from ..errors import BadInput
 
-#: The version of the tables; a database of another version is refused.
-SCHEMA = 1
+#: The version of the tables; a database of a newer version is refused, an older one is brought to it.
+SCHEMA = 2
+_STEPS = {  # from each version to the next
+    "1": (
+        "ALTER TABLE executions ADD COLUMN batch VARCHAR(64) NOT NULL DEFAULT ''",
+        "CREATE INDEX executions_by_batch ON executions (batch)",
+    ),
+}
 
 metadata = MetaData()
 
@@ -53,9 +60,24 @@ executions = Table(
     Column("problem", JSON),
     Column("idempotency_key", String(255)),
     Column("body_digest", String(64), nullable=False, default=""),
+    Column("batch", String(64), nullable=False, default="", server_default=""),
     UniqueConstraint("owner", "workflow", "idempotency_key"),  # rows without a key (NULL) never collide
+    Index("executions_by_batch", "batch"),
     Index("executions_by_state", "state", "seq"),
     Index("executions_by_owner", "owner", "seq"),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("workflow", String(128), nullable=False),
+    Column("owner", String(128), nullable=False),
+    Column("created", Float, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("idempotency_key", String(255)),
+    Column("body_digest", String(64), nullable=False, default=""),
+    UniqueConstraint("owner", "workflow", "idempotency_key"),
 )
 
 files = Table(
@@ -74,7 +96,7 @@ files = Table(
 webhooks = Table(
     "webhooks",
     metadata,
-    Column("execution", String(64), primary_key=True),
+    Column("execution", String(64), primary_key=True),  # its id, or a batch's
     Column("url", String(2048), nullable=False),
     Column("state", String(16), nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
@@ -105,13 +127,23 @@ def open_database(url: str) -> Engine:
         found = connection.execute(about.select().where(about.c.name == "schema")).first()
         if found is None:
             connection.execute(about.insert().values(name="schema", value=str(SCHEMA)))
-        elif found.value != str(SCHEMA):
+        else:
+            _bring_up(connection, found.value)
+    return engine
+
+
+def _bring_up(connection: Connection, version: str) -> None:
+    while version != str(SCHEMA):
+        if version not in _STEPS:
             raise BadInput(
                 "state-too-new",
-                f"The gateway's state is of version {found.value}, this gateway reads version {SCHEMA}.",
+                f"The gateway's state is of version {version}, this gateway reads version {SCHEMA}.",
                 "Give another --state folder, or use the gateway that made it.",
             )
-    return engine
+        for step in _STEPS[version]:
+            connection.execute(text(step))
+        version = str(int(version) + 1)
+        connection.execute(about.update().where(about.c.name == "schema").values(value=version))
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:

@@ -6,9 +6,10 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Row, bindparam, exists, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, exists, or_, select, update
 
 from .models import ENDED, Webhook
+from .tables import batches as b
 from .tables import executions as t
 from .tables import webhooks as w
 
@@ -16,9 +17,12 @@ _T = TypeVar("_T")
 _COLUMNS = tuple(column for column in w.c if column.name != "lease_until")
 
 _GET = select(*_COLUMNS).where(w.c.execution == bindparam("its_execution"))
+_HAS_ENDED = exists().where(t.c.id == w.c.execution, t.c.state.in_(sorted(ENDED))).correlate(w)
+_LIVES = exists().where(t.c.batch == w.c.execution, t.c.state.not_in(sorted(ENDED))).correlate(w)
+_BATCH_HAS_ENDED = and_(exists().where(b.c.id == w.c.execution).correlate(w), ~_LIVES)
 _BEGIN = (
     update(w)
-    .where(w.c.state == "waiting", exists().where(t.c.id == w.c.execution, t.c.state.in_(sorted(ENDED))).correlate(w))
+    .where(w.c.state == "waiting", or_(_HAS_ENDED, _BATCH_HAS_ENDED))
     .values(state="pending", next_at=bindparam("now"))
 )
 _DUE = (
@@ -48,14 +52,16 @@ _SETTLE = (
 )
 
 
-class _Run(Protocol):
+class Run(Protocol):
+    """One transaction of the store's."""
+
     def __call__(self, work: Callable[[Connection], _T], /) -> Awaitable[_T]: ...
 
 
 class SqlWebhooks:
     """Every method is one transaction of the store's, through its `run`."""
 
-    def __init__(self, run: _Run) -> None:
+    def __init__(self, run: Run) -> None:
         self._run = run
 
     async def get(self, execution: str) -> Webhook | None:

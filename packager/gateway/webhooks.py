@@ -19,8 +19,8 @@ from typing import Any
 from standardwebhooks import Webhook as Signer
 
 from .log import EXECUTION
-from .models import Execution, Webhook
-from .present import execution_document
+from .models import Webhook
+from .present import batch_document, execution_document
 from .problems import Problem
 from .service import Service
 
@@ -81,17 +81,17 @@ class Webhooks:
 
     async def _deliver(self, webhook: Webhook) -> None:
         EXECUTION.set(webhook.execution)
-        execution = await self._service.store.get(webhook.execution)
-        if execution is None:  # it was removed meanwhile
-            await self._settle(webhook, 0, "the execution is no longer kept", last=True)
-            return
         headers: Mapping[str, str] = {}
+        last = False
         try:
-            body = json.dumps(await message(self._service, execution), separators=(",", ":"))
-            status, headers = await self._service.foreign.post(
-                webhook.url, body.encode(), self._headers(webhook, body), seconds=self._timeout
-            )
-            error = "" if 200 <= status < 300 else f"it answered with status {status}"
+            if (told := await message(self._service, webhook.execution)) is None:
+                status, error, last = 0, "what it would tell is no longer kept", True
+            else:
+                body = json.dumps(told, separators=(",", ":"))
+                status, headers = await self._service.foreign.post(
+                    webhook.url, body.encode(), self._headers(webhook, body), seconds=self._timeout
+                )
+                error = "" if 200 <= status < 300 else f"it answered with status {status}"
         except Problem as problem:
             status, error = 0, problem.message
         except asyncio.CancelledError:  # the gateway stops: the next one need not wait for the claim to lapse
@@ -100,7 +100,7 @@ class Webhooks:
         except Exception:
             log.exception("The gateway failed to send a webhook")
             status, error = 0, "the gateway failed to send it"
-        await self._settle(webhook, status, error, last=status == _GONE, after=_retry_after(headers))
+        await self._settle(webhook, status, error, last=last or status == _GONE, after=_retry_after(headers))
 
     def _headers(self, webhook: Webhook, body: str) -> dict[str, str]:
         id, now = f"msg_{webhook.execution}", datetime.now(UTC)
@@ -129,11 +129,17 @@ class Webhooks:
         await self._store.settle(webhook.model_copy(update=told))
 
 
-async def message(service: Service, execution: Execution) -> dict[str, Any]:
-    """What is sent: the execution as ``GET /executions/{id}`` gives it, but for the values of its parameters."""
-    data = await execution_document(service, execution)
-    del data["parameters"]
-    return {"type": f"execution.{execution.state}", "timestamp": data["finished_at"], "data": data}
+async def message(service: Service, id: str) -> dict[str, Any] | None:
+    """What is sent: the execution as ``GET /executions/{id}`` gives it, but for the values of its parameters, or the
+    batch as ``GET /batches/{id}`` does. None for what is no longer kept."""
+    if (execution := await service.store.get(id)) is not None:
+        data = await execution_document(service, execution)
+        del data["parameters"]
+        return {"type": f"execution.{execution.state}", "timestamp": data["finished_at"], "data": data}
+    if (batch := await service.store.batches.get(id)) is not None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        return {"type": "batch.ended", "timestamp": now, "data": await batch_document(service, batch)}
+    return None
 
 
 def pause(attempts: int, delay: float) -> float:

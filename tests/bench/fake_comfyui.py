@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -19,7 +20,8 @@ PIXEL = b"\x89PNG\r\n\x1a\nnot really a picture"
 
 
 class FakeComfyUI:
-    """Attributes steer it: `hold` (cleared: nothing ends), `failing` (a node id that raises), `refusing` (a node id
+    """Attributes steer it: `hold` (cleared: nothing ends), `failing` (a node id that raises,
+    in the graphs that `fails`), `refusing` (a node id
     whose validation fails), `deaf` (ignores interrupts), `silent` (its websocket tells nothing), `classes`, and
     `required` (class → its required inputs).
 
@@ -31,6 +33,7 @@ class FakeComfyUI:
         self.hold = asyncio.Event()
         self.hold.set()
         self.failing = self.refusing = ""
+        self.fails: Callable[[dict[str, Any]], bool] = lambda graph: True
         self.deaf = self.silent = False
         self.classes = list(CLASSES)
         self.files: dict[tuple[str, str], bytes] = {}
@@ -101,7 +104,7 @@ class FakeComfyUI:
             await self._tell(client, "execution_start", {"prompt_id": prompt})
             await self._tell(client, "executing", {"node": "1", "display_node": "1", "prompt_id": prompt})
             stopped = await self._held()
-            if not stopped and not self.failing:
+            if not stopped and not (self.failing and self.fails(graph)):
                 outputs = await self._outputs(prompt, client, graph)
                 status: dict[str, Any] = {"status_str": "success", "completed": True, "messages": []}
                 await self._tell(client, "execution_success", {"prompt_id": prompt})

@@ -1,0 +1,64 @@
+"""Rows of executions: made, read, counted; for the parts of the store that share them."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from sqlalchemy import Connection, Row, func, insert, select
+
+from .models import Execution
+from .problems import Problem
+from .tables import executions as t
+
+UNTOLD = ("seq", "lease_until", "idempotency_key", "body_digest")
+COLUMNS = tuple(column for column in t.c if column.name not in UNTOLD)
+
+# Built once: building a statement costs more than SQLite takes to run it.
+INSERT = insert(t)
+WAITING = select(func.count()).where(t.c.state == "queued")
+
+
+def queued(values: dict[str, Any]) -> dict[str, Any]:
+    """A new row with `values`."""
+    made = {
+        "id": secrets.token_urlsafe(18), "state": "queued", "created": time.time(), "outputs": {},
+        "prompt_id": str(uuid.uuid4()),  # ComfyUI takes only the canonical form
+    }  # fmt: skip
+    return {**values, **made}
+
+
+def room_for(c: Connection, more: int, bound: int) -> int:
+    """How many wait; refused when with `more` of them there would be more than `bound`."""
+    waiting = int(c.execute(WAITING).scalar_one())
+    if waiting + more > bound:
+        raise Problem(
+            "queue-full",
+            f"{waiting} executions are waiting, the most this gateway takes is {bound}.",
+            "Try again later.",
+            headers={"Retry-After": "5"},
+        )
+    return waiting
+
+
+def conflict(key: str) -> Problem:
+    return Problem(
+        "idempotency-conflict",
+        f"The idempotency key {key!r} was used for a request with other parameters.",
+        "Use a new key for a new request.",
+    )
+
+
+def execution(row: Row[Any] | None) -> Execution | None:
+    return None if row is None else Execution.model_validate(row._asdict())
+
+
+def executions(rows: Iterable[Row[Any]]) -> list[Execution]:
+    return [Execution.model_validate(row._asdict()) for row in rows]
+
+
+def unreachable() -> NoReturn:
+    raise AssertionError("the row that collided is gone")
