@@ -169,7 +169,7 @@ def _batch_paths() -> dict[str, Any]:
         "responses": {
             "200": {"description": "It has ended.", "content": {_JSON: {"schema": batch}}},
             "202": {"description": "What runs is being stopped.", "content": {_JSON: {"schema": batch}}},
-            **answers("401", "404", "409"),
+            **answers("401", "404", "409", "429"),
         },
     }
     return {
@@ -273,7 +273,7 @@ def _execution_paths() -> dict[str, Any]:
         "responses": {
             "200": {"description": "The execution as it is now.", "content": {_JSON: {"schema": execution}}},
             "202": {"description": "It is being stopped.", "content": {_JSON: {"schema": execution}}},
-            **answers("401", "404", "409"),
+            **answers("401", "404", "409", "429"),
         },
     }
     return {
@@ -313,7 +313,7 @@ def _file_paths() -> dict[str, Any]:
         "summary": "Upload a file",
         "parameters": parameter_refs("Filename"),
         "requestBody": {"required": True, "content": {**binary, **form}},
-        "responses": {"201": {**stored, "headers": _FILE_HEADERS}, **answers("400", "401", "413")},
+        "responses": {"201": {**stored, "headers": _FILE_HEADERS}, **answers("400", "401", "413", "429")},
     }
     download = {
         "operationId": "get_file",
@@ -369,7 +369,7 @@ def _session() -> dict[str, Any]:
         "tags": ["gateway"],
         "summary": "Trade an API key for a session cookie",
         "requestBody": {"required": True, "content": {_JSON: {"schema": key}}},
-        "responses": {"204": {"description": "The cookie is set."}, **answers("400", "401", "413")},
+        "responses": {"204": {"description": "The cookie is set."}, **answers("400", "401", "413", "429")},
         "security": [],
     }
     end = {

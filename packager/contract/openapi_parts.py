@@ -235,12 +235,13 @@ PARAMETERS: dict[str, Any] = {
 _ANSWERS = {
     "400": "The request cannot be read.",
     "401": "An API key is needed.",
+    "403": "This API key, host name or other site's page may not do that.",
     "404": "There is no such thing.",
     "409": "It goes against what was asked before, or against its state.",
     "413": "The body is too large.",
     "415": "The body's type is not understood.",
     "422": "The parameters do not fit the contract; each one that is wrong is named.",
-    "429": "Too many executions are waiting.",
+    "429": "Too many executions are waiting, or the API key asks too often.",
     "500": "The workflow or the gateway failed.",
     "502": "ComfyUI answered wrongly.",
     "503": "It cannot run workflows now.",
@@ -252,7 +253,8 @@ _RETRY = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": 
 def answers(*statuses: str) -> dict[str, Any]:
     """The answers with the given error statuses, each a problem document."""
     found: dict[str, Any] = {}
-    for status in statuses:
+    more = {"403"} if "401" in statuses else set()  # who may not ask at all may also not ask for this
+    for status in sorted({*statuses, *more}):
         found[status] = {
             "description": _ANSWERS[status],
             **({"headers": _RETRY} if status in ("429", "503") else {}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,9 +11,10 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from .keys import Key, Rates, Scope
 from .problems import Problem
 from .session import COOKIE, Sessions
-from .settings import Key, Settings, is_loopback
+from .settings import Settings, is_loopback
 
 #: The owner of everything when no key is configured.
 NOBODY = "local"
@@ -23,6 +25,8 @@ _PAGE = "/page/"
 SESSIONS = web.AppKey("sessions", Sessions)
 #: Where a request keeps its owner.
 OWNER: Any = web.RequestKey("owner", str) if hasattr(web, "RequestKey") else "owner"  # since aiohttp 3.14
+#: Whose things a request may see: its owner's, or, None, everybody's.
+SEES: Any = web.RequestKey("sees", object) if hasattr(web, "RequestKey") else "sees"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -33,6 +37,7 @@ def guard(settings: Settings) -> Middleware:
     hosts = {host.lower() for host in settings.hosts} | {settings.host.lower()}
     # Without a key a web page anywhere could reach a loopback server through its own name (DNS rebinding).
     named_only = not settings.keys and is_loopback(settings.host)
+    rates = Rates(settings.keys)
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -45,7 +50,12 @@ def guard(settings: Settings) -> Middleware:
             )
         if request.method not in _READING:
             _check_origin(request)
-        request[OWNER] = _owner(request, settings)
+        key = _key(request, settings)
+        request[OWNER] = request[SEES] = NOBODY if not settings.keys else key.name if key else ""
+        if key is not None and not _is_open(request):
+            request[SEES] = None if "admin" in key.scopes else key.name
+            _check_scope(request, key)
+            _check_rate(request, key, rates)
         return await handler(request)
 
     return middleware
@@ -59,16 +69,17 @@ def find_key(settings: Settings, given: object) -> Key | None:
     return next((key for key in settings.keys if key.sha256 == digest), None)
 
 
-def _owner(request: web.Request, settings: Settings) -> str:
+def _key(request: web.Request, settings: Settings) -> Key | None:
+    """The key that the request is made with, by itself or by a session; None where none is needed."""
     if not settings.keys:
-        return NOBODY
+        return None
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     given = given.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "")
     if (key := find_key(settings, given)) is not None:
-        return key.name
+        return key
     cookie = "" if given else request.cookies.get(COOKIE, "")
-    if cookie and (owner := request.app[SESSIONS].owner(cookie)) is not None:
-        return owner
+    if cookie and (key := request.app[SESSIONS].key(cookie)) is not None:
+        return key
     if not _is_open(request):
         raise Problem(
             "unauthorised",
@@ -76,7 +87,25 @@ def _owner(request: web.Request, settings: Settings) -> str:
             "Send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
             headers={"WWW-Authenticate": "Bearer"},
         )
-    return ""
+    return None
+
+
+def _check_scope(request: web.Request, key: Key) -> None:
+    needed: Scope = "read" if request.method in _READING else "run"
+    if needed not in key.scopes and "admin" not in key.scopes:
+        raise Problem(
+            "forbidden-scope", f"The API key {key.name!r} may not {needed} here.", "Ask whoever runs this gateway."
+        )
+
+
+def _check_rate(request: web.Request, key: Key, rates: Rates) -> None:
+    if request.method not in _READING and (wait := rates.take(key)):
+        raise Problem(
+            "rate-limited",
+            f"The API key {key.name!r} asks more often than it may.",
+            "Wait as long as Retry-After says.",
+            headers={"Retry-After": str(math.ceil(wait))},
+        )
 
 
 def _is_open(request: web.Request) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from .models import Batch, Execution, NewBatch
-from .rows import COLUMNS, INSERT, conflict, executions, queued, room_for, unreachable
+from .rows import COLUMNS, INSERT, check_own, conflict, executions, queued, room_for, unreachable
 from .tables import batches as b
 from .tables import executions as t
 from .tables import webhooks as w
@@ -26,7 +26,7 @@ class SqlBatches:
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    async def add(self, new: NewBatch, *, bound: int) -> tuple[Batch, bool]:
+    async def add(self, new: NewBatch, *, bound: int, own_bound: int = 0) -> tuple[Batch, bool]:
         id, now = secrets.token_urlsafe(18), time.time()
         shared = {"workflow": new.workflow, "capsule": new.capsule, "owner": new.owner}
         rows = [
@@ -42,6 +42,7 @@ class SqlBatches:
             if new.idempotency_key and (earlier := _batch_by_key(c, new)):
                 return earlier, False
             room_for(c, len(rows), bound)
+            check_own(c, new.owner, len(rows), own_bound)
             c.execute(insert(b), row)
             c.execute(INSERT, rows)
             if new.webhook:

@@ -16,13 +16,16 @@ class ExecutionStore(Protocol):
     writes is kept, and the method answers False.
     """
 
-    async def add(self, new: NewExecution, *, bound: int, worker: str = "", lease: float = 0) -> tuple[Execution, bool]:
+    async def add(
+        self, new: NewExecution, *, bound: int, own_bound: int = 0, worker: str = "", lease: float = 0
+    ) -> tuple[Execution, bool]:
         """Store it as queued; the second value is False when the idempotency key had already made it.
 
         With a `worker` that has room, and nothing before it in the queue, it is claimed in the same step.
 
         Raises:
-            Problem: ``queue-full`` when `bound` executions are waiting, ``idempotency-conflict``.
+            Problem: ``queue-full`` when `bound` executions are waiting, ``too-many-at-once`` when `own_bound` (0: any
+                number) of its owner's wait or run, ``idempotency-conflict``.
         """
 
     async def earlier(self, new: NewExecution) -> Execution | None:
@@ -105,11 +108,12 @@ class ExecutionStore(Protocol):
 class BatchStore(Protocol):
     """Batches, whose items are executions like any other."""
 
-    async def add(self, new: NewBatch, *, bound: int) -> tuple[Batch, bool]:
+    async def add(self, new: NewBatch, *, bound: int, own_bound: int = 0) -> tuple[Batch, bool]:
         """Store all of its executions as queued, or none; the second value as in `add`.
 
         Raises:
-            Problem: ``queue-full`` when with them more than `bound` executions would wait, ``idempotency-conflict``.
+            Problem: ``queue-full`` when with them more than `bound` executions would wait, ``too-many-at-once``,
+                ``idempotency-conflict``.
         """
 
     async def earlier(self, new: NewBatch) -> Batch | None:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from ..contract import contract_document, parameters_schema
 from . import body
-from .auth import OWNER
+from .auth import OWNER, SEES
 from .models import Execution
 from .present import batch_document, execution_document, file_document, place_of, problem_of
 from .problems import Problem
@@ -58,14 +58,14 @@ async def run_batch(request: web.Request) -> web.StreamResponse:
 @routes.get("/batches/{id}")
 async def batch(request: web.Request) -> web.StreamResponse:
     service = request.app[SERVICE]
-    found = await service.find_batch(request.match_info["id"], request[OWNER])
+    found = await service.find_batch(request.match_info["id"], request[SEES])
     return _json(await batch_document(service, found, await service.webhook_of(found.id)))
 
 
 @routes.post("/batches/{id}/cancel")
 async def cancel_batch(request: web.Request) -> web.StreamResponse:
     service = request.app[SERVICE]
-    found = await service.cancel_batch(request.match_info["id"], request[OWNER])
+    found = await service.cancel_batch(request.match_info["id"], request[SEES])
     return _json(await batch_document(service, found), status=200 if found.ended else 202)
 
 
@@ -78,7 +78,7 @@ async def executions(request: web.Request) -> web.StreamResponse:
     except ValueError as error:
         raise Problem("invalid-query", "limit is no whole number.") from error
     found = await service.store.list(
-        request[OWNER],
+        request[SEES],
         workflow=query.get("workflow", ""),
         state=query.get("state", ""),
         limit=limit,
@@ -90,7 +90,7 @@ async def executions(request: web.Request) -> web.StreamResponse:
 @routes.get("/executions/{id}")
 async def execution(request: web.Request) -> web.StreamResponse:
     service = request.app[SERVICE]
-    found = await service.find(request.match_info["id"], request[OWNER])
+    found = await service.find(request.match_info["id"], request[SEES])
     if "Prefer" in request.headers:
         found = await service.wait(found, body.wait_of(request, service))
     inline, webhook = body.flag(request, "inline"), await service.webhook_of(found.id)
@@ -100,7 +100,7 @@ async def execution(request: web.Request) -> web.StreamResponse:
 @routes.post("/executions/{id}/cancel")
 async def cancel(request: web.Request) -> web.StreamResponse:
     service = request.app[SERVICE]
-    found = await service.cancel(request.match_info["id"], request[OWNER])
+    found = await service.cancel(request.match_info["id"], request[SEES])
     return _json(await execution_document(service, found), status=200 if found.ended else 202)
 
 
@@ -108,7 +108,7 @@ async def cancel(request: web.Request) -> web.StreamResponse:
 async def events(request: web.Request) -> web.StreamResponse:
     """Server-sent events: ``state``, ``progress``, ``end`` with the whole execution; resumable by Last-Event-ID."""
     service = request.app[SERVICE]
-    found = await service.find(request.match_info["id"], request[OWNER])
+    found = await service.find(request.match_info["id"], request[SEES])
     last = request.headers.get("Last-Event-ID", "0")
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -136,7 +136,7 @@ async def events(request: web.Request) -> web.StreamResponse:
 @routes.get("/executions/{id}/outputs/{output}/{index}")
 async def output(request: web.Request) -> web.StreamResponse:
     service = request.app[SERVICE]
-    found = await service.find(request.match_info["id"], request[OWNER])
+    found = await service.find(request.match_info["id"], request[SEES])
     return await _output(service, found, request.match_info["output"], request.match_info["index"])
 
 
@@ -165,7 +165,7 @@ async def upload(request: web.Request) -> web.StreamResponse:
 @routes.get("/files/{id}")
 async def file(request: web.Request) -> web.StreamResponse:
     service = request.app[SERVICE]
-    stored = await service.store.get_file(request.match_info["id"], request[OWNER])
+    stored = await service.store.get_file(request.match_info["id"], request[SEES])
     if stored is None:
         raise Problem("unknown-file", "There is no such upload.")
     return _file(service, stored.sha256, stored.type, stored.filename)

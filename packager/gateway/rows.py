@@ -44,6 +44,20 @@ def room_for(c: Connection, more: int, bound: int) -> int:
     return waiting
 
 
+def check_own(c: Connection, owner: str, more: int, bound: int) -> None:
+    """Refuse `more` of `owner` when with them more than `bound` (0: any number) would wait or run."""
+    if not bound:
+        return
+    live = select(func.count()).where(t.c.owner == owner, t.c.state.in_(("queued", "running")))
+    if c.execute(live).scalar_one() + more > bound:
+        raise Problem(
+            "too-many-at-once",
+            f"This API key may have {bound} executions at once.",
+            "Try again when one has ended.",
+            headers={"Retry-After": "5"},
+        )
+
+
 def conflict(key: str) -> Problem:
     return Problem(
         "idempotency-conflict",

@@ -49,6 +49,7 @@ class Service:
         self.media = Media(store, outputs, settings, self.foreign)
         self._worker = worker
         self.metrics = metrics
+        self._own_bounds = {key.name: key.concurrency for key in settings.keys}
         self.draining = False
 
     @property
@@ -140,21 +141,23 @@ class Service:
                 taken[number] = await self.media.fetch(self.media.by_url(workflow.contract, each), each, owner)
         complete = tuple(workflow.complete(each) for each in taken)
         batch, made = await self.store.batches.add(
-            new.model_copy(update={"items": complete}), bound=self.settings.queue_bound
+            new.model_copy(update={"items": complete}),
+            bound=self.settings.queue_bound,
+            own_bound=self._own_bounds.get(owner, 0),
         )
         if made:
             log.info("%s queued %d times, batch %s", name, batch.total, batch.id)
             self.board.work.set()
         return batch, made
 
-    async def find_batch(self, id: str, owner: str) -> Batch:
+    async def find_batch(self, id: str, owner: str | None) -> Batch:
         """Raises Problem ``unknown-batch``, also for one that belongs to another key."""
         batch = await self.store.batches.get(id, owner)
         if batch is None:
             raise Problem("unknown-batch", f"There is no batch {id!r}.")
         return batch
 
-    async def cancel_batch(self, id: str, owner: str) -> Batch:
+    async def cancel_batch(self, id: str, owner: str | None) -> Batch:
         """Cancel what waits of it, and have what runs stopped; that may still run in the answer.
 
         Raises:
@@ -177,6 +180,7 @@ class Service:
             execution, made = await self.store.add(
                 new,
                 bound=self.settings.queue_bound,
+                own_bound=self._own_bounds.get(new.owner, 0),
                 worker=self._worker.name if room else "",
                 lease=self.settings.lease,
             )
@@ -188,7 +192,7 @@ class Service:
             if room and not taken:
                 self._worker.release()
 
-    async def find(self, id: str, owner: str) -> Execution:
+    async def find(self, id: str, owner: str | None) -> Execution:
         """Raises Problem ``unknown-execution``, also for one that belongs to another key."""
         execution = await self.store.get(id, owner)
         if execution is None:
@@ -210,7 +214,7 @@ class Service:
             execution = await self.store.get(execution.id) or execution
         return execution
 
-    async def cancel(self, id: str, owner: str) -> Execution:
+    async def cancel(self, id: str, owner: str | None) -> Execution:
         """Cancel it and see that it stops; still running in the answer when that takes longer than it may.
 
         Raises:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from .settings import Key
+from .keys import Key
 
 COOKIE = "comfy_capsule_session"
 LIFE = 12 * 3600  # seconds
@@ -41,14 +41,14 @@ class Sessions:
         said = f"{int(time.time()) + LIFE:x}.{key.sha256[:_SHORT]}"
         return f"{said}.{self._signature(said, key)}"
 
-    def owner(self, cookie: str) -> str | None:
-        """The name of the key that `cookie` stands for; None for one that is forged, too old, or of a gone key."""
+    def key(self, cookie: str) -> Key | None:
+        """The key that `cookie` stands for; None for one that is forged, too old, or of a gone key."""
         said, _, signature = cookie.rpartition(".")
         until, _, short = said.partition(".")
         key = self._keys.get(short)
         if key is None or not hmac.compare_digest(signature.encode(), self._signature(said, key).encode()):
             return None
-        return key.name if int(until, 16) > time.time() else None
+        return key if int(until, 16) > time.time() else None
 
     def _signature(self, said: str, key: Key) -> str:
         return hmac.new(self._secret + key.sha256.encode(), said.encode(), hashlib.sha256).hexdigest()

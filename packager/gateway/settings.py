@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import ipaddress
 import os
 import re
@@ -16,24 +15,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
 
 from ..errors import BadInput
+from .keys import Key, read_key
 
 _PREFIX = "COMFY_CAPSULE_"
-_HASHED = re.compile(r"^sha256:([0-9a-f]{64})$")
 _MIB = 1024 * 1024
 _LISTS = ("arguments", "hosts", "fetch_allow", "fetch_hosts", "fetch_ports", "webhook_secrets")
 _SECRET = "whsec_"
 #: What no file of settings holds, and the variable that names the file which does.
 _UNWRITTEN_FILES = {"keys": "API_KEY_FILE", "webhook_secrets": "WEBHOOK_SECRET_FILE"}
 _UNWRITTEN = frozenset(_UNWRITTEN_FILES)
-
-
-class Key(BaseModel):
-    """One API key: a name to own things by, and the sha256 (hex) of the key itself, which is kept nowhere."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    sha256: str
 
 
 class Settings(BaseModel):
@@ -138,6 +128,8 @@ def read_settings(
         more = tuple(line for line in lines_of if line and not line.startswith("#"))
         values["webhook_secrets"] = (*values.get("webhook_secrets", ()), *more)
     values["keys"] = (*values.get("keys", ()), *(key for line in lines if (key := read_key(line))))
+    if len({key.name for key in values["keys"]}) < len(values["keys"]):
+        raise BadInput("bad-key-file", "Two API keys have one name, and would own each other's executions.")
     try:
         settings = Settings(**values)
     except ValidationError as error:
@@ -192,18 +184,6 @@ def _lines(file: Path) -> list[str]:
         return file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput("bad-key-file", f"The key file {file} cannot be read: {error}.") from error
-
-
-def read_key(line: str) -> Key | None:
-    """One key from ``[NAME] KEY`` or ``[NAME] sha256:HEX``; None for an empty line or a ``#`` comment."""
-    words = line.split()
-    if not words or words[0].startswith("#"):
-        return None
-    if len(words) > 2:
-        raise BadInput("bad-key-file", "A line of the API keys has more than a name and a key.")
-    hashed = _HASHED.match(words[-1])
-    digest = hashed.group(1) if hashed else hashlib.sha256(words[-1].encode()).hexdigest()
-    return Key(name=words[0] if len(words) == 2 else f"key-{digest[:12]}", sha256=digest)
 
 
 def default_state(environment: Mapping[str, str]) -> Path:

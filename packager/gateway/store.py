@@ -17,7 +17,19 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from .batch_store import SqlBatches
 from .models import ENDED, Execution, Item, NewExecution, State, StoredFile
-from .rows import COLUMNS, INSERT, UNTOLD, WAITING, conflict, execution, executions, queued, room_for, unreachable
+from .rows import (
+    COLUMNS,
+    INSERT,
+    UNTOLD,
+    WAITING,
+    check_own,
+    conflict,
+    execution,
+    executions,
+    queued,
+    room_for,
+    unreachable,
+)
 from .tables import batches as b
 from .tables import checkpoint, open_database
 from .tables import executions as t
@@ -99,7 +111,9 @@ class SqlStore:
             await asyncio.sleep(_CHECKPOINT)
             await asyncio.to_thread(checkpoint, self._engine)
 
-    async def add(self, new: NewExecution, *, bound: int, worker: str = "", lease: float = 0) -> tuple[Execution, bool]:
+    async def add(
+        self, new: NewExecution, *, bound: int, own_bound: int = 0, worker: str = "", lease: float = 0
+    ) -> tuple[Execution, bool]:
         row = queued(new.model_dump(exclude={"idempotency_key", "webhook"}))
         row["idempotency_key"] = new.idempotency_key or None
 
@@ -107,6 +121,7 @@ class SqlStore:
             if new.idempotency_key and (earlier := _by_key(c, new)):
                 return earlier, False
             waiting = room_for(c, 1, bound)
+            check_own(c, new.owner, 1, own_bound)
             if worker and not waiting:
                 now = time.time()
                 row.update(state="running", worker=worker, token=1, lease_until=now + lease, started=now, attempts=1)

@@ -21,8 +21,8 @@ from bench.pictures import example_picture
 from comfy_capsule.packager.contract import Contract, Input, Output, Target
 from comfy_capsule.packager.errors import BadInput
 from comfy_capsule.packager.gateway import Settings, read_settings, serve_capsules
+from comfy_capsule.packager.gateway.keys import read_key
 from comfy_capsule.packager.gateway.problems import CODES
-from comfy_capsule.packager.gateway.settings import read_key
 
 DOCS = Path(__file__).parents[2] / "docs" / "gateway.md"
 GATEWAY = Path(__file__).parents[2] / "packager" / "gateway"

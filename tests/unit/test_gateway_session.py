@@ -10,8 +10,8 @@ import pytest
 from bench.fake_comfyui import FakeComfyUI
 from bench.gateway_here import BLANK, gateway
 from comfy_capsule.packager.gateway import Settings, read_settings
+from comfy_capsule.packager.gateway.keys import read_key
 from comfy_capsule.packager.gateway.session import COOKIE, LIFE, Sessions
-from comfy_capsule.packager.gateway.settings import read_key
 
 
 def settings_with_keys(fake: FakeComfyUI, folder: Path) -> Settings:
@@ -72,14 +72,14 @@ def test_a_cookie_is_worth_nothing_when_forged_old_or_of_a_gone_key(
     assert bob is not None
     sessions = Sessions.kept_in(tmp_path, [ann, bob])
     cookie = sessions.make(ann)
-    assert sessions.owner(cookie) == "ann"
-    assert Sessions.kept_in(tmp_path, [ann]).owner(cookie) == "ann", "it outlives a restart"
-    assert Sessions.kept_in(tmp_path, [bob]).owner(cookie) is None
-    assert Sessions(bytes(32), [ann]).owner(cookie) is None
+    assert sessions.key(cookie) == ann
+    assert Sessions.kept_in(tmp_path, [ann]).key(cookie) == ann, "it outlives a restart"
+    assert Sessions.kept_in(tmp_path, [bob]).key(cookie) is None
+    assert Sessions(bytes(32), [ann]).key(cookie) is None
     until, _, signature = cookie.split(".")
     for forged in ("", "x", "..", f"{until}.{bob.sha256[:16]}.{signature}", f"f{cookie}", cookie[:-1], f"{cookie}é"):
-        assert sessions.owner(forged) is None, forged
+        assert sessions.key(forged) is None, forged
     assert (tmp_path / "session.key").stat().st_mode & 0o077 == 0
     now = time.time()
     monkeypatch.setattr("time.time", lambda: now + LIFE + 1)
-    assert sessions.owner(cookie) is None
+    assert sessions.key(cookie) is None
