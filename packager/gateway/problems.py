@@ -43,6 +43,8 @@ CODES: Mapping[str, tuple[int, str]] = {
     "too-many-at-once": (429, "This API key has too many executions at once"),
     "internal": (500, "The gateway failed"),
     "node-failed": (500, "A node of the workflow failed"),
+    "out-of-memory": (500, "A node of the workflow had not enough memory"),
+    "gpu-failed": (500, "The GPU failed"),
     "graph-refused": (500, "ComfyUI refused the graph"),
     "output-missing": (500, "A result cannot be had"),
     "lost": (500, "The execution was lost"),
@@ -51,6 +53,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "draining": (503, "The gateway is stopping"),
     "worker-died": (503, "ComfyUI died while it ran the workflow"),
     "deadline-exceeded": (504, "The execution took too long"),
+    "stalled": (504, "The execution came to a standstill"),
 }
 
 

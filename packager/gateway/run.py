@@ -29,6 +29,10 @@ class Vanished(Exception):
     """ComfyUI knows nothing of the prompt any more: it died, or never got it."""
 
 
+class Stalled(Exception):
+    """ComfyUI runs the prompt, and has said nothing of it for too long."""
+
+
 class Run:
     """Follows one prompt.
 
@@ -37,8 +41,18 @@ class Run:
     """
 
     def __init__(
-        self, execution: Execution, graph: ApiGraph, backend: Backend, board: Board, collector: Collector, grace: float
+        self,
+        execution: Execution,
+        graph: ApiGraph,
+        backend: Backend,
+        board: Board,
+        collector: Collector,
+        *,
+        grace: float,
+        stall: float = 0,
     ) -> None:
+        """`grace`: seconds in which ComfyUI may obey a cancel; `stall`: seconds that it may be silent while it runs
+        the prompt, 0 for any number."""
         self.execution = execution
         self.graph = graph
         self.collector = collector
@@ -47,6 +61,8 @@ class Run:
         self._backend = backend
         self._board = board
         self._grace = grace
+        self._stall = stall
+        self._heard = 0.0  # when the socket last told of it; 0 while that is not known
         self._wake = asyncio.Event()
         self._over = False
         self._whole = False  # the socket was there since before the prompt: it told everything
@@ -56,6 +72,7 @@ class Run:
 
     def event(self, event: Event) -> None:
         """Something came over the socket about this prompt."""
+        self._heard = asyncio.get_running_loop().time()
         if event.kind == "executed":
             self._executed(event.data)
         elif event.kind == "execution_success":
@@ -79,6 +96,7 @@ class Run:
     def cut(self) -> None:
         """The socket was cut: only queue and history can tell now."""
         self._whole = False
+        self._heard = 0.0
         self._wake.set()
 
     def look(self) -> None:
@@ -120,11 +138,15 @@ class Run:
 
         Raises:
             Vanished: it is neither in the queue nor in the history.
+            Stalled: it runs, and nothing has been heard of it for too long.
         """
         loop = asyncio.get_running_loop()
         cancel_began = 0.0
         while True:
             await self._pause()
+            silent = loop.time() - self._heard if self._heard and not self.cancelling else 0
+            if self._stall and silent > self._stall:
+                raise Stalled
             if self._success and self._whole:  # nothing is left to ask
                 return {"status": {"status_str": "success"}, "outputs": self._told, "meta": self._shown}
             try:
@@ -175,10 +197,21 @@ class Run:
         await self._client().interrupt(self.execution.prompt_id)
 
     async def abandon(self) -> None:
-        """Take it from ComfyUI without waiting; for a run that is given up."""
+        """Take it from ComfyUI, for a run that is given up; one that does not let go of it is replaced."""
         self.collector.drop()
-        with contextlib.suppress(CapsuleError):
-            await self._stop()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._grace
+        while loop.time() < end:
+            try:
+                await self._stop()
+                await asyncio.sleep(_ENDED_POLL)
+                if await self._entry() is not None:
+                    return
+            except (CapsuleError, Vanished):
+                return
+            await asyncio.sleep(min(_CANCEL_AGAIN, self._grace / 4))
+        if await self._backend.replace():
+            log.warning("ComfyUI does not let go of a run that was given up: it is replaced.")
 
     def _client(self) -> ComfyClient:
         return self._backend.client

@@ -45,6 +45,7 @@ class Settings(BaseModel):
     wait: float = Field(default=30, ge=0)  # how long a run waits for its result when the request does not say
     wait_most: float = Field(default=300, ge=0)
     deadline: float = Field(default=3600, gt=0)  # of one execution, from its start
+    stall: float = Field(default=1800, ge=0)  # how long ComfyUI may say nothing of what it runs; 0: for ever
     boot: float = Field(default=600, gt=0)  # how long ComfyUI may take to start
     cancel_grace: float = Field(default=15, gt=0)  # then a ComfyUI of ours that ignores a cancel is replaced
     drain: float = Field(default=30, ge=0)  # how long running executions may take after SIGTERM

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,12 @@ from ..capsule import ApiGraph
 from ..comfy import Event, GraphRefused
 from .models import State
 from .problems import Problem
+
+#: After these the process can use its GPU no more, whatever it is asked (CUDA's "sticky" errors, and a lost device).
+_GPU = re.compile(
+    r"CUDA error: (?!out of memory)|HIP error: (?!out of memory)|device-side assert|illegal memory access"
+    r"|CUBLAS_STATUS_(?:NOT_INITIALIZED|EXECUTION_FAILED)|CUDNN_STATUS_(?:NOT_INITIALIZED|EXECUTION_FAILED)"
+)
 
 #: Events after which the history has, or is about to have, the run.
 LAST = frozenset({"execution_error", "execution_interrupted"})
@@ -34,16 +41,19 @@ def judge(entry: Mapping[str, Any], graph: ApiGraph) -> Verdict:
     error: Mapping[str, Any] = said.get("execution_error") or {}
     what = str(error.get("exception_message") or "ComfyUI gives no reason").strip()
     node = node_words(str(error.get("node_id", "")), graph, str(error.get("node_type", "")))
-    return Verdict(
-        "failed",
-        Problem(
-            "node-failed",
-            f"The node {name_of(node)} failed: {what}",
-            "Correct the parameter that it works on; if none is wrong, the workflow or its pack is.",
-            node=node,
-            exception=str(error.get("exception_type", "")),
-        ),
-    )
+    exception = str(error.get("exception_type", ""))
+    code, cure = _kind(exception, what)
+    words = f"The node {name_of(node)} failed: {what}"
+    return Verdict("failed", Problem(code, words, cure, node=node, exception=exception))
+
+
+def _kind(exception: str, what: str) -> tuple[str, str]:
+    """The code and the cure for what a node raised."""
+    if exception.rpartition(".")[2] in ("OutOfMemoryError", "MemoryError") or "CUDA out of memory" in what:
+        return "out-of-memory", "Ask for less at once: a smaller picture, a smaller batch, fewer frames."
+    if _GPU.search(what):
+        return "gpu-failed", "Try again: a ComfyUI of the gateway's own is started anew."
+    return "node-failed", "Correct the parameter that it works on; if none is wrong, the workflow or its pack is."
 
 
 def refusal(refused: GraphRefused, graph: ApiGraph) -> Problem:

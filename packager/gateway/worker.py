@@ -7,8 +7,9 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..comfy import Event
 from ..errors import CapsuleError
@@ -18,7 +19,7 @@ from .log import EXECUTION
 from .models import Execution, Item, State
 from .outputs import Collector, Reference, missing
 from .problems import Problem
-from .run import Run, Vanished
+from .run import Run, Stalled, Vanished
 from .secrets import NO_SECRETS, Secrets
 from .settings import Settings
 from .supervise import Backend
@@ -254,7 +255,15 @@ class Worker:
             )
         prepared = await workflow.prepare(execution.parameters, self._store, self._outputs)
         collector = Collector(workflow.contract, self._fetch)
-        run = Run(execution, prepared.graph, self._backend, self._board, collector, self._settings.cancel_grace)
+        run = Run(
+            execution,
+            prepared.graph,
+            self._backend,
+            self._board,
+            collector,
+            grace=self._settings.cancel_grace,
+            stall=self._settings.stall,
+        )
         self._runs[execution.prompt_id] = run
         noted: asyncio.Task[None] | None = None
         try:
@@ -274,18 +283,35 @@ class Worker:
                         return "cancelled", {}, Problem("cancelled", "The execution was cancelled.")
                     raise
                 verdict = judge(entry, run.graph)
+                if verdict.problem is not None and verdict.problem.code == "gpu-failed":
+                    await self._leave(execution)
                 if verdict.state != "succeeded":
                     return verdict.state, {}, verdict.problem
                 return "succeeded", await collector.collect(entry), None
         except TimeoutError:
-            await run.abandon()
+            self._begin(run.abandon())
             seconds = self._settings.deadline
             raise Problem("deadline-exceeded", f"The execution was stopped after {seconds:.0f} s.") from None
+        except Stalled:
+            self._begin(run.abandon())
+            seconds = self._settings.stall
+            raise Problem("stalled", f"It was stopped: nothing was heard of it for {seconds:.0f} s.") from None
         finally:
             if noted is not None:
                 noted.cancel()
             collector.drop()
             del self._runs[execution.prompt_id]
+
+    async def _leave(self, execution: Execution) -> None:
+        """Have a ComfyUI that lost its GPU replaced; the execution is run once more by the next one."""
+        if await self._backend.replace() and execution.attempts < _MOST_ATTEMPTS:
+            raise Vanished
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Something that nobody waits for."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _vanished(self, execution: Execution, adopted: bool) -> None:
         """ComfyUI knows nothing of it: run it once more if a death explains that, else it is lost."""

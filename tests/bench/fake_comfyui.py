@@ -21,7 +21,7 @@ PIXEL = b"\x89PNG\r\n\x1a\nnot really a picture"
 
 class FakeComfyUI:
     """Attributes steer it: `hold` (cleared: nothing ends), `failing` (a node id that raises,
-    in the graphs that `fails`), `refusing` (a node id
+    in the graphs that `fails`, what `error` says), `refusing` (a node id
     whose validation fails), `deaf` (ignores interrupts), `silent` (its websocket tells nothing), `classes`, and
     `required` (class → its required inputs).
 
@@ -34,6 +34,7 @@ class FakeComfyUI:
         self.hold.set()
         self.failing = self.refusing = ""
         self.fails: Callable[[dict[str, Any]], bool] = lambda graph: True
+        self.error = ("ValueError", "no such colour\n")
         self.deaf = self.silent = False
         self.classes = list(CLASSES)
         self.files: dict[tuple[str, str], bytes] = {}
@@ -128,7 +129,8 @@ class FakeComfyUI:
     def _end(self, prompt: str, stopped: bool) -> tuple[str, dict[str, Any]]:
         if stopped:
             return "execution_interrupted", {"prompt_id": prompt, "node_id": "1"}
-        what = {"node_id": self.failing, "exception_message": "no such colour\n", "exception_type": "ValueError"}
+        exception, message = self.error
+        what = {"node_id": self.failing, "exception_message": message, "exception_type": exception}
         return "execution_error", {"prompt_id": prompt, **what, "node_type": "EmptyImage"}
 
     async def _outputs(self, prompt: str, client: str, graph: dict[str, Any]) -> dict[str, Any]:
@@ -148,6 +150,13 @@ class FakeComfyUI:
                 told = {"node": id, "display_node": id, "output": outputs[id], "prompt_id": prompt}
                 await self._tell(client, "executed", told)
         return outputs
+
+    async def progress(self, value: int, most: int) -> None:
+        """Tell how far what runs is."""
+        assert self._running is not None
+        prompt, client, _ = self._running
+        node = {"node_id": "1", "display_node_id": "1", "state": "running", "value": value, "max": most}
+        await self._tell(client, "progress_state", {"prompt_id": prompt, "nodes": {"1": node}})
 
     async def _tell(self, client: str, kind: str, data: dict[str, Any]) -> None:
         socket = self._sockets.get(client)

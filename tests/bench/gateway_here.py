@@ -15,7 +15,7 @@ from comfy_capsule.packager.gateway import Settings
 from comfy_capsule.packager.gateway.app import AccessLog, build_app, log
 from comfy_capsule.packager.gateway.secrets import Secrets
 from comfy_capsule.packager.gateway.server import assemble, load
-from comfy_capsule.packager.gateway.supervise import Attached
+from comfy_capsule.packager.gateway.supervise import Attached, Backend
 
 from .gateway import blank_capsule
 
@@ -23,10 +23,12 @@ BLANK = "/workflows/blank"
 
 
 @asynccontextmanager
-async def gateway(settings: Settings, *capsules: Capsule, ready: bool = True) -> AsyncIterator[TestClient[Any, Any]]:
+async def gateway(
+    settings: Settings, *capsules: Capsule, ready: bool = True, backend: Backend | None = None
+) -> AsyncIterator[TestClient[Any, Any]]:
     """A gateway in this event loop, asked through a client; killed, not drained, at the end."""
     settings.state.mkdir(exist_ok=True)
-    backend = Attached(settings.comfy)
+    backend = backend or Attached(settings.comfy)
     served = capsules or (blank_capsule(),)
     secrets = Secrets.of(served, settings, os.environ)
     service, worker = assemble(load(served, secrets), settings, backend, secrets)

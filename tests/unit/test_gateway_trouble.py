@@ -1,0 +1,120 @@
+"""A ComfyUI that hangs, does not let go, runs out of memory, or loses its GPU: told as what it is, and got rid of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.fake_comfyui import FakeComfyUI
+from bench.gateway_here import BLANK, gateway, state_of
+from comfy_capsule.packager.gateway import Settings
+from comfy_capsule.packager.gateway.supervise import Attached
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeComfyUI]:
+    async with FakeComfyUI() as fake:
+        yield fake
+
+
+class Ours(Attached):
+    """As one of our own that can be replaced: the fake forgets everything."""
+
+    own = True
+
+    def __init__(self, fake: FakeComfyUI) -> None:
+        super().__init__(fake.url)
+        self.fake = fake
+        self.replaced = 0
+
+    async def replace(self) -> bool:
+        self.replaced += 1
+        self.fake.deaf, self.fake.failing = False, ""
+        self.fake.hold.set()
+        await self.fake.die()
+        return True
+
+
+def settings_for(fake: FakeComfyUI, folder: Path, **more: Any) -> Settings:
+    return Settings(comfy=fake.url, state=folder / "state", **{"wait": 5.0, "cancel_grace": 0.2, **more})
+
+
+async def code_of(answer: Any) -> tuple[int, str]:
+    return answer.status, (await answer.json())["code"]
+
+
+async def test_what_says_nothing_is_stopped(fake: FakeComfyUI, tmp_path: Path) -> None:
+    fake.hold.clear()
+    async with gateway(settings_for(fake, tmp_path, stall=0.3), backend=(ours := Ours(fake))) as client:
+        assert await code_of(await client.post(BLANK, json={})) == (504, "stalled")
+        assert (await client.post(BLANK, json={})).status in (504, 200)
+        fake.hold.set()
+        assert (await client.post(BLANK, json={})).status == 200
+        assert ours.replaced == 0, "it let go"
+
+
+async def test_what_says_something_is_left_alone_however_long(fake: FakeComfyUI, tmp_path: Path) -> None:
+    fake.hold.clear()
+    async with gateway(settings_for(fake, tmp_path, stall=0.5)) as client:
+        made = await (await client.post(BLANK, json={}, headers={"Prefer": "respond-async"})).json()
+        for step in range(8):
+            await asyncio.sleep(0.1)
+            await fake.progress(step, 8)
+        fake.hold.set()
+        await state_of(client, made["id"], "succeeded")
+
+
+@pytest.mark.parametrize("limit", ["stall", "deadline"])
+async def test_one_that_does_not_let_go_is_replaced(fake: FakeComfyUI, tmp_path: Path, limit: str) -> None:
+    fake.hold.clear()
+    fake.deaf = True
+    async with gateway(settings_for(fake, tmp_path, lanes=1, **{limit: 0.3}), backend=(ours := Ours(fake))) as client:
+        answer = await client.post(BLANK, json={})
+        assert answer.status == 504
+        async with asyncio.timeout(5):
+            while not ours.replaced:
+                await asyncio.sleep(0.02)
+        assert (await client.post(BLANK, json={})).status == 200
+        assert ours.replaced == 1
+
+
+async def test_want_of_memory_has_a_code_of_its_own(fake: FakeComfyUI, tmp_path: Path) -> None:
+    fake.failing, fake.error = "1", ("torch.OutOfMemoryError", "CUDA out of memory. Tried to allocate 3 GiB.")
+    async with gateway(settings_for(fake, tmp_path), backend=(ours := Ours(fake))) as client:
+        answer = await client.post(BLANK, json={})
+        assert await code_of(answer) == (500, "out-of-memory")
+        assert ours.replaced == 0
+
+
+GPU = ("RuntimeError", "CUDA error: device-side assert triggered")
+
+
+async def test_after_a_failure_of_the_gpu_it_is_run_once_more_elsewhere(fake: FakeComfyUI, tmp_path: Path) -> None:
+    fake.failing, fake.error = "1", GPU
+    async with gateway(settings_for(fake, tmp_path), backend=(ours := Ours(fake))) as client:
+        answer = await client.post(BLANK, json={})
+        assert (answer.status, (await answer.json())["attempts"]) == (200, 2)
+        assert ours.replaced == 1
+
+
+async def test_a_gpu_that_fails_again_is_told_of(fake: FakeComfyUI, tmp_path: Path) -> None:
+    class Broken(Ours):
+        async def replace(self) -> bool:
+            await super().replace()
+            self.fake.failing = "1"
+            return True
+
+    fake.failing, fake.error = "1", GPU
+    async with gateway(settings_for(fake, tmp_path), backend=(broken := Broken(fake))) as client:
+        assert await code_of(await client.post(BLANK, json={})) == (500, "gpu-failed")
+        assert broken.replaced == 2
+
+
+async def test_somebody_elses_gpu_is_only_told_of(fake: FakeComfyUI, tmp_path: Path) -> None:
+    fake.failing, fake.error = "1", GPU
+    async with gateway(settings_for(fake, tmp_path)) as client:
+        assert await code_of(await client.post(BLANK, json={})) == (500, "gpu-failed")
