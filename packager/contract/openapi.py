@@ -22,6 +22,7 @@ from .openapi_parts import (
 from .schema import Schema, example_parameters, parameters_schema, result_schema
 
 _JSON = "application/json"
+_WEBHOOK = ("WebhookURL",)
 
 
 def openapi(
@@ -32,6 +33,7 @@ def openapi(
     description: str = "",
     servers: Sequence[str] = (),
     keys: bool = True,
+    webhooks: bool = True,
 ) -> dict[str, Any]:
     """The OpenAPI 3.1.0 document of the web API that serves `contracts`.
 
@@ -39,6 +41,7 @@ def openapi(
         version: of the API, e.g. the capsule's id.
         servers: URLs; without them the document's own origin is meant.
         keys: whether the gateway asks for API keys.
+        webhooks: whether it sends them.
 
     Source of the form: OpenAPI Specification 3.1.0; its schemas are JSON Schema 2020-12.
     """
@@ -49,8 +52,8 @@ def openapi(
         schemas[f"{stem}Parameters"] = parameters_schema(contract)
         schemas[f"{stem}Outputs"] = result_schema(contract)
         schemas[f"{stem}Execution"] = _execution_of(contract)
-        paths[f"/workflows/{contract.name}"] = {"get": _contract(contract), "post": _run(contract)}
-        paths[f"/workflows/{contract.name}/batch"] = {"post": _run_batch(contract)}
+        paths[f"/workflows/{contract.name}"] = {"get": _contract(contract), "post": _run(contract, webhooks)}
+        paths[f"/workflows/{contract.name}/batch"] = {"post": _run_batch(contract, webhooks)}
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, **({"description": description} if description else {})},
@@ -96,7 +99,7 @@ def _execution_of(contract: Contract) -> Schema:
     }
 
 
-def _run(contract: Contract) -> dict[str, Any]:
+def _run(contract: Contract, webhooks: bool) -> dict[str, Any]:
     stem = _stem(contract)
     example = example_parameters(contract)
     content: dict[str, Any] = {
@@ -114,7 +117,7 @@ def _run(contract: Contract) -> dict[str, Any]:
         "tags": ["workflows"],
         "summary": f"Run {contract.title or contract.name}",
         "description": " ".join(part for part in described if part and contract.outputs) or contract.name,
-        "parameters": parameter_refs("Prefer", "IdempotencyKey", "WebhookURL", "Inline"),
+        "parameters": parameter_refs("Prefer", "IdempotencyKey", *_WEBHOOK[:webhooks], "Inline"),
         "requestBody": {"required": any(each.required for each in contract.inputs), "content": content},
         "responses": {
             "200": {
@@ -129,7 +132,7 @@ def _run(contract: Contract) -> dict[str, Any]:
             },
             **answers("400", "401", "404", "409", "413", "415", "422", "429", "500", "502", "503", "504"),
         },
-        "callbacks": CALLBACKS,
+        **({"callbacks": CALLBACKS} if webhooks else {}),
     }
 
 
@@ -138,7 +141,7 @@ def _contract(contract: Contract) -> dict[str, Any]:
     return _get(f"describe{_stem(contract)}", "workflows", summary, {"type": "object"}, "401")
 
 
-def _run_batch(contract: Contract) -> dict[str, Any]:
+def _run_batch(contract: Contract, webhooks: bool) -> dict[str, Any]:
     stem = _stem(contract)
     items = {"type": "array", "minItems": 1, "items": schema_ref(f"{stem}Parameters")}
     body = {"type": "object", "properties": {"items": items}, "required": ["items"], "additionalProperties": False}
@@ -147,7 +150,7 @@ def _run_batch(contract: Contract) -> dict[str, Any]:
         "tags": ["batches"],
         "summary": f"Run {contract.title or contract.name} many times",
         "description": "All of them are queued, or none; a wrong one is named by its place, `item`.",
-        "parameters": parameter_refs("IdempotencyKey", "WebhookURL"),
+        "parameters": parameter_refs("IdempotencyKey", *_WEBHOOK[:webhooks]),
         "requestBody": {"required": True, "content": {_JSON: {"schema": body}}},
         "responses": {
             "202": {
@@ -189,7 +192,7 @@ def _multipart(contract: Contract) -> dict[str, Any]:
     whole = parameters_schema(contract)
     media = {each.name: _media_type(each.type) for each in contract.inputs if each.type in MEDIA_TYPES}
     titles = {each.name: each.title or each.name for each in contract.inputs}
-    parts = {name: {"title": titles[name], "contentMediaType": kind} for name, kind in media.items()}
+    parts = {name: {"title": titles[name], "type": "string", "contentMediaType": kind} for name, kind in media.items()}
     rest = {
         "type": "object",
         "description": "The parameters that are not parts of their own.",
@@ -197,7 +200,7 @@ def _multipart(contract: Contract) -> dict[str, Any]:
         "additionalProperties": False,
     }
     return {
-        "schema": {"type": "object", "properties": {**parts, "parameters": rest}},
+        "schema": {"type": "object", "properties": {**parts, "parameters": rest}, "additionalProperties": False},
         "encoding": {name: {"contentType": kind} for name, kind in {**media, "parameters": _JSON}.items()},
     }
 
@@ -237,13 +240,23 @@ def _workflow_paths() -> dict[str, Any]:
     }
 
 
+#: Each event of a stream, as its reader has it (WHATWG HTML, server-sent events); `data` is JSON.
+_EVENT: Schema = {
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["state", "progress", "end"]},
+        "data": {"type": "string", "contentMediaType": _JSON},
+        "id": {"type": "string"},
+    },
+    "required": ["event", "data"],
+}
 _EVENTS: dict[str, Any] = {
     "operationId": "execution_events",
     "tags": ["executions"],
     "summary": "Follow an execution",
     "description": "Server-sent events `state`, `progress`, and `end` with the whole execution; Last-Event-ID resumes.",
     "responses": {
-        "200": {"description": "The events.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        "200": {"description": "The events.", "content": {"text/event-stream": {"schema": _EVENT}}},
         **answers("401", "404"),
     },
 }
@@ -285,7 +298,7 @@ def _execution_paths() -> dict[str, Any]:
         },
         "/executions/{id}": {
             "parameters": parameter_refs("Execution", "Prefer", "Inline"),
-            "get": _get("get_execution", "executions", "One execution", execution, "401", "404"),
+            "get": _get("get_execution", "executions", "One execution", execution, "400", "401", "404"),
         },
         "/executions/{id}/outputs/{output}/{index}": {
             "parameters": parameter_refs("Execution", "Output", "Index"),
@@ -300,10 +313,16 @@ _FILE_HEADERS = {"Location": {**JOB_HEADERS["Location"], "description": "Where t
 
 
 def _file_paths() -> dict[str, Any]:
-    binary: Schema = {"application/octet-stream": {"schema": {}}}
+    bare: Schema = {"type": "string", "minLength": 1, "contentMediaType": "application/octet-stream"}
+    binary: Schema = {"application/octet-stream": {"schema": bare}}
     form: Schema = {
         "multipart/form-data": {
-            "schema": {"type": "object", "properties": {"file": {"contentMediaType": "application/octet-stream"}}}
+            "schema": {
+                "type": "object",
+                "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream"}},
+                "required": ["file"],
+                "additionalProperties": False,
+            }
         }
     }
     stored = {"description": "It is stored.", "content": {_JSON: {"schema": schema_ref("File")}}}

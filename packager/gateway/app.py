@@ -6,9 +6,11 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ..contract import openapi
 from .auth import SESSIONS, Handler, guard
@@ -27,6 +29,8 @@ _BY_STATUS = {
     405: Problem("method-not-allowed", "This address does not take this method."),
     413: Problem("body-too-large", "The body is larger than this gateway takes."),
 }
+#: Where a request keeps the pattern of its route.
+_ROUTE: Any = web.RequestKey("route", str) if hasattr(web, "RequestKey") else "route"
 _QUIET = frozenset({"/livez", "/readyz"})
 
 
@@ -41,6 +45,7 @@ def build_app(service: Service) -> web.Application:
         title=served[0].contract.title or served[0].name if len(served) == 1 else "Comfy Capsule",
         version="-".join(each.id for each in served),
         keys=bool(service.settings.keys),
+        webhooks=bool(service.settings.webhook_secrets),
     )
     app[DOCUMENT] = json.dumps(document, ensure_ascii=False).encode()
     app.add_routes([*routes, *site_routes])
@@ -63,13 +68,15 @@ async def _by_itself(app: web.Application) -> AsyncIterator[None]:
 
 @web.middleware
 async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    resource = request.match_info.route.resource
+    request[_ROUTE] = resource.canonical if resource is not None else "other"
     try:
         return await handler(request)
     except Problem as problem:
         return problem_response(problem)
     except web.HTTPException as error:
         return problem_response(_of_status(error))
-    except web.RequestPayloadError:
+    except (web.RequestPayloadError, HttpProcessingError):  # the latter for the headers of a part
         return problem_response(Problem("bad-request", "The body is not what its headers say, or is cut off."))
     except (ConnectionResetError, BrokenPipeError):
         raise  # the client is gone; there is nobody to answer
@@ -82,9 +89,7 @@ class AccessLog(AbstractAccessLogger):
     """One line for each request, once its answer has been sent; none for the probes. And its place in the metrics."""
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        if isinstance(request, web.Request):  # what is no request at all has no route
-            resource = request.match_info.route.resource
-            route = resource.canonical if resource is not None else "other"
+        if isinstance(request, web.Request) and (route := request.get(_ROUTE)):  # what cannot be read has none
             request.app[SERVICE].metrics.answered(request.method, route, response.status, time)
         if request.path not in _QUIET:
             self.logger.info("%s %s %d %.1f ms", request.method, request.path, response.status, time * 1000)

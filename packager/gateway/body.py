@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, overload
 
 from aiohttp import BodyPartReader, web
 from multidict import CIMultiDictProxy
@@ -101,12 +101,16 @@ async def keep_body(request: web.Request, service: Service, owner: str) -> Store
             async for part in await request.multipart():
                 if stored is not None or not isinstance(part, BodyPartReader):
                     raise Problem("bad-request", "More than one file was sent.", "Send one file a request.")
+                if part.name != "file":
+                    raise Problem("bad-request", "The part with the file is not called file.", "-F file=@picture.png")
                 stored = await keep_part(part, service, owner)
         except ValueError as error:
             raise Problem("bad-request", f"The multipart body cannot be read: {error}.") from error
         if stored is None:
             raise Problem("bad-request", "No file was sent.", "Send it as a part of its own, or as the whole body.")
         return stored
+    if not request.can_read_body:
+        raise Problem("bad-request", "No file was sent.", "Send it as a part of its own, or as the whole body.")
     limit = service.settings.file_limit
     sha256, size = await service.outputs.put_stream(request.content.iter_chunked(_CHUNK), limit=limit)
     filename = safe_filename(request.query.get("filename", "")) or "file"
@@ -136,9 +140,11 @@ def wait_of(request: web.Request, service: Service) -> float:
 
 def idempotency_key(request: web.Request) -> str:
     """The key, or an empty text. Raises Problem ``invalid-header``."""
-    key = request.headers.get("Idempotency-Key", "")
-    if len(key) > 255 or not key.isprintable():
-        raise Problem("invalid-header", "The Idempotency-Key is longer than 255 characters or not printable.")
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return ""
+    if not 0 < len(key) <= 255 or not (key.isprintable() and key.isascii()):
+        raise Problem("invalid-header", "The Idempotency-Key is empty, longer than 255 characters or not plain ASCII.")
     return key
 
 
@@ -164,8 +170,8 @@ async def webhook_url(request: web.Request, service: Service) -> str:
     Raises:
         Problem: ``webhooks-off``, ``url-refused``.
     """
-    url = request.headers.get("Webhook-URL", "")
-    if not url:
+    url = request.headers.get("Webhook-URL")
+    if url is None:
         return ""
     if not service.settings.webhook_secrets:
         raise Problem(
@@ -185,10 +191,22 @@ async def webhook_url(request: web.Request, service: Service) -> str:
 
 def flag(request: web.Request, name: str) -> bool:
     """A query parameter that is ``true`` or ``false``. Raises Problem ``invalid-query``."""
-    value = request.query.get(name, "false").lower()
-    if value not in ("true", "false", "1", "0", ""):
-        raise Problem("invalid-query", f"{name} is {value!r}.", f"Say {name}=true or {name}=false.")
-    return value in ("true", "1", "")
+    value = asked(request, name, "false").lower()
+    if value not in ("true", "false"):
+        raise Problem("invalid-query", f"{name} is {value[:40]!r}.", f"Say {name}=true or {name}=false.")
+    return value == "true"
+
+
+@overload
+def asked(request: web.Request, name: str) -> str | None: ...
+@overload
+def asked(request: web.Request, name: str, otherwise: str) -> str: ...
+def asked(request: web.Request, name: str, otherwise: str | None = None) -> str | None:
+    """A query parameter, which may be given once. Raises Problem ``invalid-query``."""
+    given = request.query.getall(name, [])
+    if len(given) > 1:
+        raise Problem("invalid-query", f"{name} is given {len(given)} times.", "Give it once.")
+    return given[0] if given else otherwise
 
 
 def _no_constant(word: str) -> Any:

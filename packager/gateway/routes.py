@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import get_args
 from urllib.parse import quote
 
 from aiohttp import web
@@ -11,7 +12,7 @@ from aiohttp import web
 from ..contract import contract_document, parameters_schema
 from . import body
 from .auth import OWNER, SEES
-from .models import Execution
+from .models import Execution, State
 from .present import batch_document, execution_document, file_document, place_of, problem_of
 from .problems import Problem
 from .service import Service
@@ -72,17 +73,21 @@ async def cancel_batch(request: web.Request) -> web.StreamResponse:
 @routes.get("/executions")
 async def executions(request: web.Request) -> web.StreamResponse:
     service = request.app[SERVICE]
-    query = request.query
     try:
-        limit = min(max(int(query.get("limit", "50")), 1), _MOST_LISTED)
+        limit = int(body.asked(request, "limit", "50"))
     except ValueError as error:
         raise Problem("invalid-query", "limit is no whole number.") from error
+    if not 1 <= limit <= _MOST_LISTED:
+        raise Problem("invalid-query", f"limit is {limit}.", f"It is 1 to {_MOST_LISTED}.")
+    state = body.asked(request, "state")
+    if state is not None and state not in get_args(State):
+        raise Problem("invalid-query", f"There is no state {state[:40]!r}.", f"There are {', '.join(get_args(State))}.")
     found = await service.store.list(
         request[SEES],
-        workflow=query.get("workflow", ""),
-        state=query.get("state", ""),
+        workflow=body.asked(request, "workflow", ""),
+        state=state or "",
         limit=limit,
-        before=query.get("before", ""),
+        before=body.asked(request, "before", ""),
     )
     return _json({"executions": [await execution_document(service, each) for each in found]})
 

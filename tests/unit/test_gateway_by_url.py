@@ -155,6 +155,8 @@ async def test_the_schema_tells_the_form(fake: FakeComfyUI, tmp_path: Path, stra
         schema = await (await asked.get(f"{BLANK}/schema")).json()
         forms = {each["title"]: each for each in schema["properties"]["photo"]["oneOf"]}
         assert forms["By URL"]["properties"]["url"]["pattern"] == "^https?://"
-        document = await (await asked.get("/openapi.json")).json()
-        run = document["paths"][BLANK]["post"]
-        assert {"$ref": "#/components/parameters/WebhookURL"} in run["parameters"]
+    header = {"$ref": "#/components/parameters/WebhookURL"}
+    for secrets, told in (((), False), (("whsec_" + "QUJD" * 8,), True)):
+        async with gateway(settings_for(fake, tmp_path, stranger, webhook_secrets=secrets), two_pictures()) as asked:
+            run = (await (await asked.get("/openapi.json")).json())["paths"][BLANK]["post"]
+            assert (header in run["parameters"]) == ("callbacks" in run) == told, "only where they are sent"
