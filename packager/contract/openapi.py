@@ -117,7 +117,7 @@ def _run(contract: Contract, webhooks: bool) -> dict[str, Any]:
         "tags": ["workflows"],
         "summary": f"Run {contract.title or contract.name}",
         "description": " ".join(part for part in described if part and contract.outputs) or contract.name,
-        "parameters": parameter_refs("Prefer", "IdempotencyKey", *_WEBHOOK[:webhooks], "Inline"),
+        "parameters": parameter_refs("Prefer", "IdempotencyKey", *_WEBHOOK[:webhooks], "Inline", "CancelOnDisconnect"),
         "requestBody": {"required": any(each.required for each in contract.inputs), "content": content},
         "responses": {
             "200": {

@@ -204,6 +204,9 @@ PARAMETERS: dict[str, Any] = {
     "Output": _path("output", "The output's name, as in the contract."),
     "File": _path("id", "The upload's id."),
     "Inline": _query("inline", "Whether small files come inside the answer, as base64.", {"type": "boolean"}),
+    "CancelOnDisconnect": _query(
+        "cancel_on_disconnect", "Whether it is cancelled when whoever waits for it hangs up.", {"type": "boolean"}
+    ),
     "Filename": _query("filename", "The file's name, when the body is its bare bytes.", {"type": "string"}),
     "OfWorkflow": _query("workflow", "Only executions of this workflow.", {"type": "string"}),
     "InState": _query("state", "Only executions in this state.", {"enum": _STATES}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, overload
 
 from aiohttp import BodyPartReader, web
@@ -187,6 +187,11 @@ async def webhook_url(request: web.Request, service: Service) -> str:
         said = f"The Webhook-URL cannot be taken: {problem.message}"
         raise Problem(problem.code, said, problem.cure, header="Webhook-URL") from problem
     return url
+
+
+def is_gone(request: web.Request) -> Callable[[], bool]:
+    """Tells whether who asks has hung up."""
+    return lambda: request.transport is None or request.transport.is_closing()
 
 
 def flag(request: web.Request, name: str) -> bool:

@@ -29,11 +29,12 @@ routes = web.RouteTableDef()
 async def run(request: web.Request) -> web.StreamResponse:
     service, owner = request.app[SERVICE], request[OWNER]
     inline, seconds = body.flag(request, "inline"), body.wait_of(request, service)
+    is_gone = body.is_gone(request) if body.flag(request, "cancel_on_disconnect") else None
     key, webhook = body.idempotency_key(request), await body.webhook_url(request, service)
     workflow = service.workflow(request.match_info["name"])
     parameters = await body.parameters_of(request, service, workflow, owner)
     execution, _ = await service.run(workflow.name, parameters, owner, key, webhook)
-    execution = await service.wait(execution, seconds)
+    execution = await service.wait(execution, seconds, is_gone)
     if execution.ended and execution.state != "succeeded":
         raise problem_of(execution)
     delivery = await service.webhook_of(execution.id) if webhook else None
@@ -218,10 +219,7 @@ async def livez(_: web.Request) -> web.StreamResponse:
 
 @routes.get("/readyz")
 async def readyz(request: web.Request) -> web.StreamResponse:
-    service = request.app[SERVICE]
-    if service.not_ready:
-        raise Problem("not-ready", service.not_ready, headers={"Retry-After": "1"})
-    return _json(await service.readiness())
+    return _json(await request.app[SERVICE].readiness())
 
 
 _SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-cache"}

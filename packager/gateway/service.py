@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -51,6 +51,7 @@ class Service:
         self.metrics = metrics
         self._own_bounds = {key.name: key.concurrency for key in settings.keys}
         self.draining = False
+        self._leaving: set[asyncio.Task[Execution]] = set()
 
     @property
     def not_ready(self) -> str:
@@ -203,16 +204,31 @@ class Service:
         """The delivery of this execution's end; where no webhooks are delivered, nothing is asked."""
         return await self.store.webhooks.get(id) if self.settings.webhook_secrets else None
 
-    async def wait(self, execution: Execution, seconds: float) -> Execution:
-        """The execution once it has ended, or as it is after `seconds`."""
+    async def wait(self, execution: Execution, seconds: float, is_gone: Callable[[], bool] | None = None) -> Execution:
+        """The execution once it has ended, or as it is after `seconds`; cancelled when who waits `is_gone`."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         while not execution.ended and (left := end - loop.time()) > 0:
-            ended = await self.board.ended(execution.id, min(left, _LOOK))
+            try:
+                ended = await self.board.ended(execution.id, min(left, _LOOK))
+            except asyncio.CancelledError:  # as some servers end a request whose client has hung up
+                if is_gone is not None:
+                    self._leaving.add(task := asyncio.create_task(self._left(execution)))
+                    task.add_done_callback(self._leaving.discard)
+                raise
             if ended is not None:
                 return ended
             execution = await self.store.get(execution.id) or execution
+            if is_gone is not None and is_gone():
+                return await self._left(execution)
         return execution
+
+    async def _left(self, execution: Execution) -> Execution:
+        log.info("whoever asked for it has hung up", extra={"execution": execution.id})
+        try:
+            return await self.cancel(execution.id, None)
+        except Problem:  # it has just ended
+            return await self.store.get(execution.id) or execution
 
     async def cancel(self, id: str, owner: str | None) -> Execution:
         """Cancel it and see that it stops; still running in the answer when that takes longer than it may.
@@ -240,13 +256,16 @@ class Service:
         return self.metrics.text(self._worker, waiting=await self.store.waiting())
 
     async def readiness(self) -> dict[str, Any]:
-        """What ``/readyz`` tells, beside its status."""
-        return {
-            "ready": not self.not_ready,
-            **({"reason": self.not_ready} if self.not_ready else {}),
-            "waiting": await self.store.waiting(),
-            "running": self._worker.busy,
-        }
+        """What ``/readyz`` tells.
+
+        Raises:
+            Problem: ``not-ready`` when nothing can be run now, or nothing more be queued.
+        """
+        waiting = await self.store.waiting()
+        full = f"{waiting} executions are waiting, the most this gateway takes."
+        if reason := self.not_ready or (full if waiting >= self.settings.queue_bound else ""):
+            raise Problem("not-ready", reason, headers={"Retry-After": "1"})
+        return {"ready": True, "waiting": waiting, "running": self._worker.busy}
 
 
 @contextmanager

@@ -21,8 +21,13 @@ from comfy_capsule.packager.capsule import Capsule
 from comfy_capsule.packager.contract import Contract, Input, Output, Target
 from comfy_capsule.packager.gateway import read_settings
 
-# Whether bytes are a picture, or a URL leads anywhere, no schema can say: that is a 422 all the same.
+# Whether bytes are a picture, or a URL leads anywhere, no schema can say: that is a 422 all the same. And what is a
+# number in a schema is its text in multipart: a file like any other.
 _CONFIG = """
+[[operations]]
+include-path = "/files"
+checks.negative_data_rejection.expected-statuses = ["201", "400", "401", "403", "413", "429"]
+
 [[operations]]
 include-path-regex = "/workflows/every"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "409", "422", "429"]

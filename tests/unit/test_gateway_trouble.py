@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from bench.fake_comfyui import FakeComfyUI
@@ -118,3 +119,25 @@ async def test_somebody_elses_gpu_is_only_told_of(fake: FakeComfyUI, tmp_path: P
     fake.failing, fake.error = "1", GPU
     async with gateway(settings_for(fake, tmp_path)) as client:
         assert await code_of(await client.post(BLANK, json={})) == (500, "gpu-failed")
+
+
+async def test_it_is_cancelled_when_who_waits_hangs_up(fake: FakeComfyUI, tmp_path: Path) -> None:
+    fake.hold.clear()
+    async with gateway(settings_for(fake, tmp_path, lanes=1)) as client:
+        for asked, wanted in (("?cancel_on_disconnect=true", "cancelled"), ("", "running")):
+            with pytest.raises(TimeoutError):
+                await client.post(BLANK + asked, json={}, timeout=aiohttp.ClientTimeout(total=0.3))
+            await asyncio.sleep(1.3)  # it is looked at each second
+            [execution, *_] = (await (await client.get("/executions")).json())["executions"]
+            assert execution["state"] == wanted
+        fake.hold.set()
+
+
+async def test_a_full_queue_is_not_ready(fake: FakeComfyUI, tmp_path: Path) -> None:
+    fake.hold.clear()
+    async with gateway(settings_for(fake, tmp_path, lanes=1, queue_bound=1, wait=0)) as client:
+        await client.post(BLANK, json={})
+        assert (await client.get("/readyz")).status == 200
+        await client.post(BLANK, json={})
+        assert await code_of(await client.get("/readyz")) == (503, "not-ready")
+        fake.hold.set()
