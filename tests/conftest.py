@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,3 +27,12 @@ def comfy(comfyui: Path) -> Iterator[object]:
 
     with running(comfyui) as running_comfy:
         yield running_comfy
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[object]:
+    """A stand-in for ComfyUI, answering on loopback: a `bench.fake_comfyui.FakeComfyUI`."""
+    from bench.fake_comfyui import FakeComfyUI
+
+    async with FakeComfyUI() as stand_in:
+        yield stand_in

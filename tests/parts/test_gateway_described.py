@@ -8,7 +8,6 @@ import asyncio
 import os
 import random
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -33,12 +32,6 @@ include-path-regex = "/workflows/every"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "409", "422", "429"]
 """
 SEED = int(os.environ.get("COMFY_CAPSULE_SEED") or random.SystemRandom().randrange(2**32))
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as fake:
-        yield fake
 
 
 def every_type() -> Capsule:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from bench.fake_comfyui import FakeComfyUI
 from bench.gateway_here import BLANK, gateway
@@ -17,12 +14,6 @@ from comfy_capsule.packager.gateway.models import NewBatch
 from comfy_capsule.packager.gateway.store import SqlStore
 
 BATCH = f"{BLANK}/batch"
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as fake:
-        yield fake
 
 
 def settings_for(fake: FakeComfyUI, folder: Path, **more: Any) -> Settings:

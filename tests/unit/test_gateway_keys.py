@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,6 @@ from bench.gateway_here import BLANK, gateway
 from comfy_capsule.packager.errors import BadInput
 from comfy_capsule.packager.gateway import Key, Settings, read_settings
 from comfy_capsule.packager.gateway.keys import Rates, read_key
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as fake:
-        yield fake
 
 
 def settings_with(fake: FakeComfyUI, folder: Path, *lines: str, **more: Any) -> Settings:

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench.fake_comfyui import FakeComfyUI
 from bench.gateway_here import BLANK, gateway, state_of
 from comfy_capsule.packager.gateway import Settings, read_settings
 from comfy_capsule.packager.gateway.metrics import Metrics
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as fake:
-        yield fake
 
 
 def samples(text: str) -> dict[tuple[str, ...], float]:

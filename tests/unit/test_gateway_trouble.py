@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,6 @@ from bench.fake_comfyui import FakeComfyUI
 from bench.gateway_here import BLANK, gateway, state_of
 from comfy_capsule.packager.gateway import Settings
 from comfy_capsule.packager.gateway.supervise import Attached
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as fake:
-        yield fake
 
 
 class Ours(Attached):
