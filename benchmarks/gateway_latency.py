@@ -96,7 +96,7 @@ def main() -> None:
         for turn in range(TURNS):
             with serving([path], bench_install(), Path(folder) / f"own-{turn}") as gateway:
                 gateway.wait_ready()
-                base = json.loads((gateway.state / "worker" / "process.json").read_text())["url"]
+                base = json.loads((gateway.state / "worker-0" / "process.json").read_text())["url"]
                 by_hand, served = asyncio.run(measure(base, gateway.url))
                 turns.append((percentile(by_hand, 50), show("own", by_hand, served)))
     ratios = min(turns, key=lambda turn: turn[0])[1]

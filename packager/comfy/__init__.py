@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .boot import Booted, boot, boot_object_info
 from .client import ComfyClient, Queue, Submitted, Uploaded
+from .device import visible_gpus
 from .events import Event
 from .install import Install, find_install, is_comfyui
 from .live import live_address, live_install, live_object_info, live_torch
@@ -34,4 +35,5 @@ __all__ = [
     "live_object_info",
     "live_torch",
     "traced_run",
+    "visible_gpus",
 ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from .install import Install
@@ -19,6 +21,27 @@ def needs_cpu_flag(install: Install) -> bool:
     if sys.platform == "darwin":
         return False  # torch finds Metal, or falls back to the processor, by itself
     return not _has_device() or not _torch_has_gpu_support(install)
+
+
+def visible_gpus(environment: Mapping[str, str]) -> list[str]:
+    """The NVIDIA GPUs that a process may use, each as ``CUDA_VISIBLE_DEVICES`` takes it; none where none can be told.
+
+    Sources: the CUDA C++ Programming Guide, "CUDA Environment Variables" (an id that is negative hides what follows);
+    ``nvidia-smi --help-query-gpu``.
+    """
+    given = environment.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        ids = [each.strip() for each in given.split(",")]
+        hidden = next((place for place, each in enumerate(ids) if not each or each.startswith("-")), len(ids))
+        return ids[:hidden]
+    try:
+        told = subprocess.run(
+            ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"],
+            capture_output=True, text=True, timeout=30, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in told.stdout.splitlines() if line.strip()]
 
 
 def _has_device() -> bool:

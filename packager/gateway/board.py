@@ -32,6 +32,22 @@ class _Topic:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+class Bell:
+    """Wakes everybody who listens; none can take it from another."""
+
+    def __init__(self) -> None:
+        self._ears: list[asyncio.Event] = []
+
+    def ear(self) -> asyncio.Event:
+        """Set at each ring; to be cleared by who listens."""
+        self._ears.append(ear := asyncio.Event())
+        return ear
+
+    def ring(self) -> None:
+        for ear in self._ears:
+            ear.set()
+
+
 class Board:
     """What is told here is only news; the truth is in the store."""
 
@@ -40,7 +56,7 @@ class Board:
         self._tell_ended = ended
         self._topics: dict[str, _Topic] = {}
         self._ended: deque[str] = deque()
-        self.work = asyncio.Event()  # set when something was queued
+        self.work = Bell()  # rings when something was queued
         self.awaited: set[str] = set()  # executions whose end is to be told outside
         self.deliver = asyncio.Event()  # set when one of them has ended
 

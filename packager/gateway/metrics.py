@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -67,28 +67,27 @@ class Metrics:
         """Count a request. `route` is its pattern, never its path: paths have no end."""
         self._requests.labels(method, route, str(status)).observe(seconds)
 
-    def text(self, worker: WorkerState, *, waiting: int) -> bytes:
-        """All of it in Prometheus' text format, version 0.0.4, with what `worker` and the queue are now."""
+    def text(self, workers: Sequence[WorkerState], *, waiting: int) -> bytes:
+        """All of it in Prometheus' text format, version 0.0.4, with what `workers` and the queue are now."""
         now = CollectorRegistry()
-        now.register(_Now(worker, waiting))
+        now.register(_Now(workers, waiting))
         return generate_latest(self._registry) + generate_latest(now)
 
 
 class _Now(Collector):
-    def __init__(self, worker: WorkerState, waiting: int) -> None:
-        self._worker, self._waiting = worker, waiting
+    def __init__(self, workers: Sequence[WorkerState], waiting: int) -> None:
+        self._workers, self._waiting = workers, waiting
 
     def collect(self) -> Iterator[Metric]:
-        worker, label = self._worker, [self._worker.name]
+        ready = sum(not worker.not_ready for worker in self._workers)
         yield GaugeMetricFamily("queue_depth", "Executions that wait.", value=self._waiting)
-        yield GaugeMetricFamily("active_workers", "Workers that can run something.", value=int(not worker.not_ready))
+        yield GaugeMetricFamily("active_workers", "Workers that can run something.", value=ready)
         restarts = CounterMetricFamily("worker_restarts", "Starts of ComfyUI after its first.", labels=["worker"])
-        restarts.add_metric(label, worker.restarts)
         loads = CounterMetricFamily("worker_model_loads", "Models that ComfyUI loaded.", labels=["worker"])
-        loads.add_metric(label, worker.model_loads)
-        yield restarts
-        yield loads
-        if worker.peak_memory:
-            peak = GaugeMetricFamily("worker_peak_memory_bytes", "The most that ComfyUI held.", labels=["worker"])
-            peak.add_metric(label, worker.peak_memory)
-            yield peak
+        peak = GaugeMetricFamily("worker_peak_memory_bytes", "The most that ComfyUI held.", labels=["worker"])
+        for worker in self._workers:
+            restarts.add_metric([worker.name], worker.restarts)
+            loads.add_metric([worker.name], worker.model_loads)
+            if worker.peak_memory:
+                peak.add_metric([worker.name], worker.peak_memory)
+        yield from (restarts, loads, peak)

@@ -15,7 +15,7 @@ from aiohttp import web
 from filelock import FileLock, Timeout
 
 from ..capsule import Capsule
-from ..comfy import ComfyClient, is_comfyui
+from ..comfy import ComfyClient, is_comfyui, visible_gpus
 from ..errors import BadInput, CapsuleError
 from ..progress import Progress, Report, silent
 from .app import AccessLog, build_app
@@ -24,12 +24,13 @@ from .blobs import LocalOutputs
 from .board import Board
 from .log import log_to_stderr
 from .metrics import Metrics
+from .pool import Pool
 from .reap import reap_orphans
 from .secrets import NO_SECRETS, Secrets
 from .service import Service
 from .settings import Settings
 from .store import SqlStore
-from .supervise import Attached, Backend, Supervised
+from .supervise import Attached, Backend, Supervised, end_orphans
 from .worker import Worker
 from .workflow import Workflow
 
@@ -101,20 +102,35 @@ def load(capsules: Sequence[Capsule], secrets: Secrets = NO_SECRETS) -> dict[str
 
 
 def assemble(
-    workflows: dict[str, Workflow], settings: Settings, backend: Backend, secrets: Secrets = NO_SECRETS
-) -> tuple[Service, Worker]:
-    """A gateway that is not running yet: run its worker, and serve `build_app` of its service. Needs the event loop."""
+    workflows: dict[str, Workflow], settings: Settings, backends: Sequence[Backend], secrets: Secrets = NO_SECRETS
+) -> tuple[Service, Pool]:
+    """A gateway that is not running yet: run its pool, and serve `build_app` of its service. Needs the event loop."""
     store = SqlStore(f"sqlite:///{settings.state / 'gateway.sqlite'}")
     metrics = Metrics()
     outputs, board = LocalOutputs(settings.state / "blobs"), Board(metrics.ended)
-    worker = Worker("worker-0", backend, workflows, store, outputs, board, settings, secrets)
-    return Service(settings, workflows, store, outputs, board, worker, metrics), worker
+    pool = Pool(
+        [
+            Worker(f"worker-{number}", backend, workflows, store, outputs, board, settings, secrets)
+            for number, backend in enumerate(backends)
+        ]
+    )
+    return Service(settings, workflows, store, outputs, board, pool, metrics), pool
+
+
+def _backends(settings: Settings) -> list[Backend]:
+    """Somebody's ComfyUI, or as many of our own as are wanted, each with a GPU to itself as far as there are any."""
+    if settings.attached:
+        return [Attached(settings.comfy)]
+    end_orphans(settings.state)
+    gpus = [] if "--cpu" in settings.arguments else visible_gpus(os.environ)
+    count = settings.workers or max(1, len(gpus))
+    return [Supervised(settings, number, gpus[number % len(gpus)] if gpus else "") for number in range(count)]
 
 
 async def _serve(workflows: dict[str, Workflow], settings: Settings, secrets: Secrets, report: Report) -> None:
     await _check_comfy(settings)
-    backend: Backend = Attached(settings.comfy) if settings.attached else Supervised(settings)
-    service, worker = assemble(workflows, settings, backend, secrets)
+    backends = await asyncio.to_thread(_backends, settings)
+    service, pool = assemble(workflows, settings, backends, secrets)
     runner = web.AppRunner(
         build_app(service), access_log_class=AccessLog, access_log=access_log, handle_signals=False, shutdown_timeout=5
     )
@@ -126,19 +142,19 @@ async def _serve(workflows: dict[str, Workflow], settings: Settings, secrets: Se
         address = await _listen(runner, settings)
         log.info("listening on %s", address)
         report(Progress(phase="listening", item=address))
-        working = asyncio.create_task(worker.run())
-        readying = asyncio.create_task(_tell_ready(worker, report))
+        working = asyncio.create_task(pool.run())
+        readying = asyncio.create_task(_tell_ready(pool, report))
         await asyncio.wait({working, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
         readying.cancel()
         if not working.done():
-            await _drain(service, worker, settings)
+            await _drain(service, pool, settings)
     finally:
         await runner.cleanup()
         if working is not None:
             working.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await _unwrapped(working)
-        await backend.stop()
+        await asyncio.gather(*(backend.stop() for backend in backends))
         await service.store.close()
         if reaping is not None:
             reaping.cancel()
@@ -171,32 +187,35 @@ async def _listen(runner: web.AppRunner, settings: Settings) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def _tell_ready(worker: Worker, report: Report) -> None:
-    while worker.not_ready:
+async def _tell_ready(pool: Pool, report: Report) -> None:
+    while pool.not_ready:
         await asyncio.sleep(0.1)
     log.info("ready")
     report(Progress(phase="ready"))
 
 
-async def _drain(service: Service, worker: Worker, settings: Settings) -> None:
+async def _drain(service: Service, pool: Pool, settings: Settings) -> None:
     """Take nothing new; what runs may end. What does not in time is found again by the next gateway."""
-    log.info("stopping; %d executions still run", worker.busy)
+    log.info("stopping; %d executions still run", pool.busy)
     service.draining = True
-    worker.drain()
+    pool.drain()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(settings.drain):
-            while worker.busy:
+            while pool.busy:
                 await asyncio.sleep(0.05)
     # Whoever waits for an answer has its chance to be sent.
     await asyncio.sleep(0.1)
 
 
 async def _unwrapped(working: asyncio.Task[None]) -> None:
-    """A task group wraps what ended it; the reason itself is told."""
+    """A task group wraps what ended it, and so does the one around it; the reason itself is told."""
     try:
         await working
     except BaseExceptionGroup as group:
-        raise next((each for each in group.exceptions if isinstance(each, CapsuleError)), group) from group
+        reason: BaseException = group.subgroup(CapsuleError) or group
+        while isinstance(reason, BaseExceptionGroup):
+            reason = reason.exceptions[0]
+        raise reason from group
 
 
 def _stop_signal() -> asyncio.Event:

@@ -16,9 +16,9 @@ from .interface import ExecutionStore, OutputStore
 from .media import Media
 from .metrics import Metrics
 from .models import Batch, Execution, NewBatch, NewExecution, Webhook
+from .pool import Pool
 from .problems import Problem
 from .settings import Settings
-from .worker import Worker
 from .workflow import Workflow
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _LOOK = 1.0  # seconds between looks into the store for what another gateway has
 
 
 class Service:
-    """One gateway's workflows, its store and its worker."""
+    """One gateway's workflows, its store and its workers."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Service:
         store: ExecutionStore,
         outputs: OutputStore,
         board: Board,
-        worker: Worker,
+        pool: Pool,
         metrics: Metrics,
     ) -> None:
         self.settings = settings
@@ -47,7 +47,7 @@ class Service:
         self.board = board
         self.foreign = Foreign.of(settings)
         self.media = Media(store, outputs, settings, self.foreign)
-        self._worker = worker
+        self._pool = pool
         self.metrics = metrics
         self._own_bounds = {key.name: key.concurrency for key in settings.keys}
         self.draining = False
@@ -56,7 +56,7 @@ class Service:
     @property
     def not_ready(self) -> str:
         """Why nothing can be run now; empty when it can."""
-        return "The gateway is stopping." if self.draining else self._worker.not_ready
+        return "The gateway is stopping." if self.draining else self._pool.not_ready
 
     def workflow(self, name: str) -> Workflow:
         """Raises Problem ``unknown-workflow``."""
@@ -107,7 +107,7 @@ class Service:
             if execution.state == "queued":
                 log.info("%s queued", name, extra={"execution": execution.id})
                 self.board.tell(execution.id, "state", {"state": "queued"})
-                self.board.work.set()
+                self.board.work.ring()
         return execution, made
 
     async def run_batch(
@@ -148,7 +148,7 @@ class Service:
         )
         if made:
             log.info("%s queued %d times, batch %s", name, batch.total, batch.id)
-            self.board.work.set()
+            self.board.work.ring()
         return batch, made
 
     async def find_batch(self, id: str, owner: str | None) -> Batch:
@@ -170,28 +170,28 @@ class Service:
             if execution.ended:
                 self.board.end(execution)
             else:
-                self._worker.cancel(execution.prompt_id)
+                self._pool.cancel(execution.prompt_id)
         return await self.find_batch(id, owner)
 
     async def _add(self, new: NewExecution) -> tuple[Execution, bool]:
         """Into the queue, or straight to a worker with room: the same, one step shorter."""
-        room = self._worker.reserve()
+        worker = self._pool.reserve()
         taken = False
         try:
             execution, made = await self.store.add(
                 new,
                 bound=self.settings.queue_bound,
                 own_bound=self._own_bounds.get(new.owner, 0),
-                worker=self._worker.name if room else "",
+                worker=worker.name if worker else "",
                 lease=self.settings.lease,
             )
-            if made and execution.state == "running":
+            if worker and made and execution.state == "running":
                 taken = True
-                self._worker.take(execution)
+                worker.take(execution)
             return execution, made
         finally:
-            if room and not taken:
-                self._worker.release()
+            if worker and not taken:
+                worker.release()
 
     async def find(self, id: str, owner: str | None) -> Execution:
         """Raises Problem ``unknown-execution``, also for one that belongs to another key."""
@@ -241,7 +241,7 @@ class Service:
         if now is None or (before.ended and before.state != "cancelled"):
             raise Problem("already-finished", f"The execution has already {before.state}.", state=before.state)
         if now.state == "running":
-            self._worker.cancel(now.prompt_id)
+            self._pool.cancel(now.prompt_id)
             now = await self.wait(now, self.settings.cancel_grace + _KILL)
         if now.ended and now.state != "cancelled":
             raise Problem(
@@ -253,7 +253,7 @@ class Service:
 
     async def metrics_text(self) -> bytes:
         """What ``/metrics`` tells."""
-        return self.metrics.text(self._worker, waiting=await self.store.waiting())
+        return self.metrics.text(self._pool.workers, waiting=await self.store.waiting())
 
     async def readiness(self) -> dict[str, Any]:
         """What ``/readyz`` tells.
@@ -265,7 +265,7 @@ class Service:
         full = f"{waiting} executions are waiting, the most this gateway takes."
         if reason := self.not_ready or (full if waiting >= self.settings.queue_bound else ""):
             raise Problem("not-ready", reason, headers={"Retry-After": "1"})
-        return {"ready": True, "waiting": waiting, "running": self._worker.busy}
+        return {"ready": True, "waiting": waiting, "running": self._pool.busy}
 
 
 @contextmanager

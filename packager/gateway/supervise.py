@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 _PROBE = 1.0  # seconds between looks at a ComfyUI that does not answer
 _BACK_OFF = (0.5, 1, 2, 5, 10, 30)  # seconds before each next start, while none was stable in between
 _LOADS = "Requested to load "  # ComfyUI's own words (``comfy/model_management.py``, 0.30.0)
+_RECORD = "process.json"
 _STABLE = 60.0  # seconds of life after which a death counts as the first one again
 
 
@@ -111,12 +112,14 @@ class Supervised:
 
     own = True
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, number: int = 0, gpu: str = "") -> None:
+        """`number` tells it from others of the same gateway; `gpu` is the only one that it sees, empty for any."""
         self.up = asyncio.Event()
         self.generation = 0
         self.reason = "ComfyUI is starting."
         self._settings = settings
-        self._base = (settings.state / "worker").resolve()
+        self._base = (settings.state / f"worker-{number}").resolve()
+        self._environment = {"CUDA_VISIBLE_DEVICES": gpu} if gpu else {}
         self._process: ComfyProcess | None = None
         self._client: ComfyClient | None = None
         self.model_loads = 0
@@ -142,7 +145,6 @@ class Supervised:
         return {"output": self._process.output_dir, "temp": self._process.temp_dir}.get(type)
 
     async def run(self) -> None:
-        self._end_orphan()
         python = Path(self._settings.python) if self._settings.python else None
         install = await asyncio.to_thread(find_install, Path(self._settings.comfy), python, self._settings.arguments)
         loop = asyncio.get_running_loop()
@@ -157,6 +159,7 @@ class Supervised:
                     output_dir=self._base / "output",
                     temp_dir=self._base / "temp",
                     user_dir=self._base / "user",
+                    env=self._environment,
                     on_line=self._heard,
                 )
                 self._remember(process)
@@ -199,20 +202,22 @@ class Supervised:
 
     @property
     def _record(self) -> Path:
-        return self._base / "process.json"
+        return self._base / _RECORD
 
     def _remember(self, process: ComfyProcess) -> None:
         self._record.write_text(
             json.dumps({"pid": process.pid, "url": process.base_url, "user": str(process.user_dir)})
         )
 
-    def _end_orphan(self) -> None:
-        """A gateway that was killed leaves its ComfyUI behind: end it, if the process is still that one."""
+
+def end_orphans(state: Path) -> None:
+    """A gateway that was killed leaves its ComfyUIs behind: end them, where the process is still that one."""
+    for path in state.glob(f"worker-*/{_RECORD}"):
         try:
-            record = json.loads(self._record.read_text())
+            record = json.loads(path.read_text())
             command = Path(f"/proc/{record['pid']}/cmdline").read_bytes()
         except (OSError, ValueError, KeyError):
-            return
+            continue
         if str(record["user"]).encode() in command.split(b"\0"):
             log.warning("Ending the ComfyUI (process %d) that an earlier gateway left behind.", record["pid"])
             with contextlib.suppress(ProcessLookupError):

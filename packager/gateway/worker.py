@@ -8,16 +8,16 @@ import logging
 import time
 import uuid
 from collections.abc import Coroutine, Mapping
-from pathlib import Path
 from typing import Any
 
 from ..comfy import Event
 from ..errors import CapsuleError
 from .board import Board
+from .exchange import Exchange
 from .interface import ExecutionStore, OutputStore
 from .log import EXECUTION
 from .models import Execution, Item, State
-from .outputs import Collector, Reference, missing
+from .outputs import Collector
 from .problems import Problem
 from .run import Run, Stalled, Vanished
 from .secrets import NO_SECRETS, Secrets
@@ -59,13 +59,15 @@ class Worker:
         self._client_id = uuid.uuid4().hex
         self._runs: dict[str, Run] = {}  # by prompt id
         self._checked = -1  # the backend's generation whose node classes were checked
-        self._uploaded: set[str] = set()
+        self._exchange = Exchange(backend, outputs, secrets)
         self._wrong = ""
         self._connected = asyncio.Event()
         self._draining = False
         self._room = settings.lanes
         self._more = True  # whether the queue may hold something that nobody will announce
         self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = board.work.ear()
+        self.beside: tuple[Worker, ...] = ()  # the other workers of this gateway
 
     @property
     def not_ready(self) -> str:
@@ -78,6 +80,11 @@ class Worker:
     def busy(self) -> int:
         """How many executions it holds."""
         return len(self._runs)
+
+    @property
+    def idle(self) -> bool:
+        """Whether what it is given would run at once."""
+        return self._connected.is_set() and not self._draining and self._room == self._settings.lanes
 
     @property
     def restarts(self) -> int:
@@ -114,7 +121,7 @@ class Worker:
     def drain(self) -> None:
         """Take no more work."""
         self._draining = True
-        self._board.work.set()
+        self._board.work.ring()
 
     def cancel(self, prompt_id: str) -> None:
         """Stop the run with this prompt id, if it is here."""
@@ -125,6 +132,8 @@ class Worker:
         """Room for one execution right now; give it back with `take` or `release`."""
         if self._draining or not self._connected.is_set() or self._room <= 0:
             return False
+        if not self.idle and any(each.idle for each in self.beside):
+            return False  # it would wait here, and run at once there
         self._room -= 1
         return True
 
@@ -132,7 +141,7 @@ class Worker:
         """The room that was reserved is not needed."""
         self._room += 1
         if self._more:
-            self._board.work.set()
+            self._board.work.ring()
 
     def take(self, execution: Execution, *, adopted: bool = False) -> None:
         """Run an execution that was claimed for this worker, in the room that was reserved."""
@@ -149,19 +158,20 @@ class Worker:
     async def _dispatch(self) -> None:
         """Claim whenever there is room."""
         while True:
-            self._board.work.clear()
+            self._wake.clear()
             if self.reserve():
                 execution = await self._store.claim(self.name, list(self._workflows), self._settings.lease)
                 self._more = execution is not None
                 if execution is not None:
                     self.take(execution)
+                    self._board.work.ring()  # those beside may take more now than before
                     continue
                 self._room += 1
             else:
                 self._more = True  # perhaps: look once there is room
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_IDLE):
-                    await self._board.work.wait()
+                    await self._wake.wait()
 
     async def _listen(self) -> None:
         """Hold the socket; whenever it comes or goes, every run looks at queue and history."""
@@ -171,7 +181,7 @@ class Worker:
                 async with self._backend.client.websocket(self._client_id) as events:
                     await self._check()
                     self._connected.set()
-                    self._board.work.set()
+                    self._board.work.ring()
                     self._look()
                     async for event in events:
                         self._hear(event)
@@ -198,7 +208,7 @@ class Worker:
                     "Install the packs that give them, or restore the capsule and serve it with that ComfyUI.",
                 )
             workflow.meet(there)
-        self._uploaded.clear()
+        self._exchange.restarted()
         self._wrong = ""
         self._checked = self._backend.generation
 
@@ -254,7 +264,7 @@ class Worker:
                 "workflow-changed", "Another capsule is served by this name since it was queued.", "Run it again."
             )
         prepared = await workflow.prepare(execution.parameters, self._store, self._outputs)
-        collector = Collector(workflow.contract, self._fetch)
+        collector = Collector(workflow.contract, self._exchange.fetch)
         run = Run(
             execution,
             prepared.graph,
@@ -269,7 +279,7 @@ class Worker:
         try:
             async with asyncio.timeout(self._settings.deadline):
                 if not adopted:
-                    await self._upload(prepared.files)
+                    await self._exchange.upload(prepared.files)
                     editor = prepared.editor if self._settings.embed_workflow else None
                     if await run.submit(self._client_id, editor, listening=self._connected.is_set()):
                         noted = asyncio.create_task(self._mark_submitted(execution))
@@ -325,7 +335,7 @@ class Worker:
             log.warning("ComfyUI died while it ran this; once more")
             if await self._store.requeue(execution.id, execution.token):
                 self._board.tell(execution.id, "state", {"state": "queued"})
-                self._board.work.set()
+                self._board.work.ring()
         else:
             problem = Problem(
                 "worker-died",
@@ -354,40 +364,7 @@ class Worker:
         """A value that a node shows may be what it was given."""
         return item.model_copy(update={"value": self._secrets.shown_all(item.value)}) if self._secrets else item
 
-    async def _upload(self, files: Mapping[str, Path | bytes]) -> None:
-        """Put the files a graph reads into ComfyUI's input folder, each once for each life of ComfyUI."""
-        for reference, source in files.items():
-            if reference in self._uploaded:
-                continue
-            data = source if isinstance(source, bytes) else await asyncio.to_thread(source.read_bytes)
-            subfolder, _, name = reference.rpartition("/")
-            await self._backend.client.upload_image(data, name, subfolder=subfolder, overwrite=True)
-            self._uploaded.add(reference)
-
     async def _mark_submitted(self, execution: Execution) -> None:
         """Only of a run that lasts: one that has ended needs no such note."""
         await asyncio.sleep(_LASTING)
         await self._store.mark_submitted(execution.id, execution.token)
-
-    async def _fetch(self, reference: Reference) -> tuple[str, int]:
-        folder = self._backend.folder(reference.type)
-        try:
-            if folder is not None:
-                path = (folder / reference.subfolder / reference.filename).resolve()
-                if not path.is_relative_to(folder):
-                    raise missing(reference, "it is outside ComfyUI's folder")
-                if self._secrets:
-                    data = await asyncio.to_thread(path.read_bytes)
-                    return await self._outputs.put_bytes(await asyncio.to_thread(self._secrets.cleaned, data))
-                return await self._outputs.put_file(path)
-            stream = self._backend.client.view_stream(reference.filename, reference.subfolder, reference.type)
-            if self._secrets:
-                data = b"".join([chunk async for chunk in stream])
-                return await self._outputs.put_bytes(await asyncio.to_thread(self._secrets.cleaned, data))
-            return await self._outputs.put_stream(stream)
-        except OSError as error:
-            raise missing(reference, error.strerror or str(error)) from error
-        except CapsuleError as error:
-            if isinstance(error, Problem):
-                raise
-            raise missing(reference, error.message) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,18 +24,18 @@ BLANK = "/workflows/blank"
 
 @asynccontextmanager
 async def gateway(
-    settings: Settings, *capsules: Capsule, ready: bool = True, backend: Backend | None = None
+    settings: Settings, *capsules: Capsule, ready: bool = True, backends: Sequence[Backend] = ()
 ) -> AsyncIterator[TestClient[Any, Any]]:
     """A gateway in this event loop, asked through a client; killed, not drained, at the end."""
     settings.state.mkdir(exist_ok=True)
-    backend = backend or Attached(settings.comfy)
+    backends = backends or [Attached(settings.comfy)]
     served = capsules or (blank_capsule(),)
     secrets = Secrets.of(served, settings, os.environ)
-    service, worker = assemble(load(served, secrets), settings, backend, secrets)
+    service, pool = assemble(load(served, secrets), settings, backends, secrets)
     server = TestServer(build_app(service))
     await server.start_server(access_log_class=AccessLog, access_log=log)
     async with TestClient(server) as client:
-        working = asyncio.create_task(worker.run())
+        working = asyncio.create_task(pool.run())
         try:
             while ready and (await client.get("/readyz")).status != 200:
                 await asyncio.sleep(0.01)
@@ -43,7 +43,7 @@ async def gateway(
         finally:
             working.cancel()
             await asyncio.wait([working])
-            await backend.stop()
+            await asyncio.gather(*(backend.stop() for backend in backends))
             await service.store.close()
 
 

@@ -142,7 +142,7 @@ def test_a_comfyui_that_is_killed_is_started_again(
 ) -> None:
     with serving([sealed[name] for name in SMALL], comfy.install.root, tmp_path / "state") as gateway:
         gateway.wait_ready()
-        pid = json.loads((gateway.state / "worker" / "process.json").read_text())["pid"]
+        pid = json.loads((gateway.state / "worker-0" / "process.json").read_text())["pid"]
         id = start(gateway, "slow")
         os.kill(pid, signal.SIGKILL)
         gateway.wait_for(lambda: gateway.ask("GET", "/readyz")[0], lambda status: status == 503)
@@ -155,7 +155,7 @@ def test_a_comfyui_that_is_killed_is_started_again(
         status, told, _ = gateway.ask("POST", f"/executions/{id}/cancel")
         assert (status, told["state"]) == (200, "cancelled")
         assert picture_of(gateway, "blank", {"color": 5})[:4] == b"\x89PNG"
-        pid = json.loads((gateway.state / "worker" / "process.json").read_text())["pid"]
+        pid = json.loads((gateway.state / "worker-0" / "process.json").read_text())["pid"]
         gateway.process.send_signal(signal.SIGTERM)
         assert gateway.process.wait(30) == 0
         assert not Path(f"/proc/{pid}").exists()

@@ -43,7 +43,7 @@ async def code_of(answer: Any) -> tuple[int, str]:
 
 async def test_what_says_nothing_is_stopped(fake: FakeComfyUI, tmp_path: Path) -> None:
     fake.hold.clear()
-    async with gateway(settings_for(fake, tmp_path, stall=0.3), backend=(ours := Ours(fake))) as client:
+    async with gateway(settings_for(fake, tmp_path, stall=0.3), backends=[ours := Ours(fake)]) as client:
         assert await code_of(await client.post(BLANK, json={})) == (504, "stalled")
         assert (await client.post(BLANK, json={})).status in (504, 200)
         fake.hold.set()
@@ -66,7 +66,7 @@ async def test_what_says_something_is_left_alone_however_long(fake: FakeComfyUI,
 async def test_one_that_does_not_let_go_is_replaced(fake: FakeComfyUI, tmp_path: Path, limit: str) -> None:
     fake.hold.clear()
     fake.deaf = True
-    async with gateway(settings_for(fake, tmp_path, lanes=1, **{limit: 0.3}), backend=(ours := Ours(fake))) as client:
+    async with gateway(settings_for(fake, tmp_path, lanes=1, **{limit: 0.3}), backends=[ours := Ours(fake)]) as client:
         answer = await client.post(BLANK, json={})
         assert answer.status == 504
         async with asyncio.timeout(5):
@@ -78,7 +78,7 @@ async def test_one_that_does_not_let_go_is_replaced(fake: FakeComfyUI, tmp_path:
 
 async def test_want_of_memory_has_a_code_of_its_own(fake: FakeComfyUI, tmp_path: Path) -> None:
     fake.failing, fake.error = "1", ("torch.OutOfMemoryError", "CUDA out of memory. Tried to allocate 3 GiB.")
-    async with gateway(settings_for(fake, tmp_path), backend=(ours := Ours(fake))) as client:
+    async with gateway(settings_for(fake, tmp_path), backends=[ours := Ours(fake)]) as client:
         answer = await client.post(BLANK, json={})
         assert await code_of(answer) == (500, "out-of-memory")
         assert ours.replaced == 0
@@ -89,7 +89,7 @@ GPU = ("RuntimeError", "CUDA error: device-side assert triggered")
 
 async def test_after_a_failure_of_the_gpu_it_is_run_once_more_elsewhere(fake: FakeComfyUI, tmp_path: Path) -> None:
     fake.failing, fake.error = "1", GPU
-    async with gateway(settings_for(fake, tmp_path), backend=(ours := Ours(fake))) as client:
+    async with gateway(settings_for(fake, tmp_path), backends=[ours := Ours(fake)]) as client:
         answer = await client.post(BLANK, json={})
         assert (answer.status, (await answer.json())["attempts"]) == (200, 2)
         assert ours.replaced == 1
@@ -103,7 +103,7 @@ async def test_a_gpu_that_fails_again_is_told_of(fake: FakeComfyUI, tmp_path: Pa
             return True
 
     fake.failing, fake.error = "1", GPU
-    async with gateway(settings_for(fake, tmp_path), backend=(broken := Broken(fake))) as client:
+    async with gateway(settings_for(fake, tmp_path), backends=[broken := Broken(fake)]) as client:
         assert await code_of(await client.post(BLANK, json={})) == (500, "gpu-failed")
         assert broken.replaced == 2
 

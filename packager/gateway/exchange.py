@@ -1,0 +1,66 @@
+"""The files that go to a ComfyUI and come from it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..errors import CapsuleError
+from .interface import OutputStore
+from .outputs import Reference, missing
+from .problems import Problem
+from .secrets import Secrets
+from .supervise import Backend
+
+
+class Exchange:
+    """Between one ComfyUI and the store of outputs; secrets that a node wrote into a file stay behind."""
+
+    def __init__(self, backend: Backend, outputs: OutputStore, secrets: Secrets) -> None:
+        self._backend = backend
+        self._outputs = outputs
+        self._secrets = secrets
+        self._uploaded: set[str] = set()
+
+    def restarted(self) -> None:
+        """ComfyUI has come up anew: perhaps with another input folder."""
+        self._uploaded.clear()
+
+    async def upload(self, files: Mapping[str, Path | bytes]) -> None:
+        """Put the files that a graph reads into ComfyUI's input folder, each once for each life of ComfyUI."""
+        for reference, source in files.items():
+            if reference in self._uploaded:
+                continue
+            data = source if isinstance(source, bytes) else await asyncio.to_thread(source.read_bytes)
+            subfolder, _, name = reference.rpartition("/")
+            await self._backend.client.upload_image(data, name, subfolder=subfolder, overwrite=True)
+            self._uploaded.add(reference)
+
+    async def fetch(self, reference: Reference) -> tuple[str, int]:
+        """Keep the file; its sha256 (hex) and size.
+
+        Raises:
+            Problem: it is not there, or cannot be read.
+        """
+        folder = self._backend.folder(reference.type)
+        try:
+            if folder is not None:
+                path = (folder / reference.subfolder / reference.filename).resolve()
+                if not path.is_relative_to(folder):
+                    raise missing(reference, "it is outside ComfyUI's folder")
+                if self._secrets:
+                    data = await asyncio.to_thread(path.read_bytes)
+                    return await self._outputs.put_bytes(await asyncio.to_thread(self._secrets.cleaned, data))
+                return await self._outputs.put_file(path)
+            stream = self._backend.client.view_stream(reference.filename, reference.subfolder, reference.type)
+            if self._secrets:
+                data = b"".join([chunk async for chunk in stream])
+                return await self._outputs.put_bytes(await asyncio.to_thread(self._secrets.cleaned, data))
+            return await self._outputs.put_stream(stream)
+        except OSError as error:
+            raise missing(reference, error.strerror or str(error)) from error
+        except CapsuleError as error:
+            if isinstance(error, Problem):
+                raise
+            raise missing(reference, error.message) from error
