@@ -29,7 +29,7 @@ _POLL_SECONDS = 0.1
 # The caller's interpreter settings would give ComfyUI the wrong modules.
 _NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 # What the gateway is asked and signs with is none of a pack's business.
-_SECRET_SETTINGS = ("COMFY_CAPSULE_API_KEYS", "COMFY_CAPSULE_WEBHOOK_SECRETS")
+_SECRET_SETTINGS = ("COMFY_CAPSULE_API_KEYS", "COMFY_CAPSULE_WEBHOOK_SECRETS", "COMFY_CAPSULE_DATABASE")
 
 
 class ComfyProcess:

@@ -247,7 +247,7 @@ _ANSWERS = {
     "429": "Too many executions are waiting, or the API key asks too often.",
     "500": "The workflow or the gateway failed.",
     "502": "ComfyUI answered wrongly.",
-    "503": "It cannot run workflows now.",
+    "503": "It cannot do this now.",
     "504": "The execution took too long.",
 }
 _RETRY = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}}}
@@ -256,7 +256,8 @@ _RETRY = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": 
 def answers(*statuses: str) -> dict[str, Any]:
     """The answers with the given error statuses, each a problem document."""
     found: dict[str, Any] = {}
-    more = {"403"} if "401" in statuses else set()  # who may not ask at all may also not ask for this
+    # Who may not ask at all may also not ask for this; and what is kept may be out of reach.
+    more = {"403", "503"} if "401" in statuses else set()
     for status in sorted({*statuses, *more}):
         found[status] = {
             "description": _ANSWERS[status],

@@ -8,23 +8,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
+from .database import Database
 from .models import Batch, Execution, NewBatch
-from .rows import COLUMNS, INSERT, check_own, conflict, executions, queued, room_for, unreachable
+from .rows import COLUMNS, INSERT, check_own, conflict, executions, queued, room_for
 from .tables import batches as b
 from .tables import executions as t
 from .tables import webhooks as w
-from .webhook_store import Run
 
 _BATCH = ("id", "workflow", "owner", "created", "total")
 
 
 class SqlBatches:
-    """Every method is one transaction of the store's, through its `run`."""
+    """Every method is one transaction."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, database: Database) -> None:
+        self._run = database.run
 
     async def add(self, new: NewBatch, *, bound: int, own_bound: int = 0) -> tuple[Batch, bool]:
         id, now = secrets.token_urlsafe(18), time.time()
@@ -50,10 +49,7 @@ class SqlBatches:
             made = Batch(**{name: row[name] for name in _BATCH}, states={"queued": len(rows)})
             return made, True
 
-        try:
-            return await self._run(work)
-        except IntegrityError:  # another gateway has just used the same idempotency key
-            return await self._run(lambda c: (_batch_by_key(c, new) or unreachable(), False))
+        return await self._run(work)
 
     async def earlier(self, new: NewBatch) -> Batch | None:
         return await self._run(lambda c: _batch_by_key(c, new))

@@ -20,9 +20,10 @@ _CHUNK = 1024 * 1024
 class LocalOutputs:
     """``FOLDER/ab/abcd…``; equal bytes are kept once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, instance: str = "") -> None:
+        """`instance` tells this gateway from the others that keep theirs in the same folder."""
         self._folder = folder
-        self._incoming = folder / "incoming"
+        self._incoming = folder / f"incoming-{instance}".rstrip("-")
         self._incoming.mkdir(parents=True, exist_ok=True)
         for left in self._incoming.iterdir():  # of a process that was killed while it wrote
             left.unlink(missing_ok=True)

@@ -49,6 +49,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "output-missing": (500, "A result cannot be had"),
     "lost": (500, "The execution was lost"),
     "comfyui-failed": (500, "ComfyUI answered wrongly"),
+    "store-failed": (503, "The gateway's database failed"),
     "not-ready": (503, "The gateway cannot run this yet"),
     "draining": (503, "The gateway is stopping"),
     "worker-died": (503, "ComfyUI died while it ran the workflow"),

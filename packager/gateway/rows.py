@@ -6,7 +6,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select
 
@@ -72,7 +72,3 @@ def execution(row: Row[Any] | None) -> Execution | None:
 
 def executions(rows: Iterable[Row[Any]]) -> list[Execution]:
     return [Execution.model_validate(row._asdict()) for row in rows]
-
-
-def unreachable() -> NoReturn:
-    raise AssertionError("the row that collided is gone")

@@ -8,6 +8,7 @@ import errno
 import logging
 import os
 import signal
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -105,16 +106,27 @@ def assemble(
     workflows: dict[str, Workflow], settings: Settings, backends: Sequence[Backend], secrets: Secrets = NO_SECRETS
 ) -> tuple[Service, Pool]:
     """A gateway that is not running yet: run its pool, and serve `build_app` of its service. Needs the event loop."""
-    store = SqlStore(f"sqlite:///{settings.state / 'gateway.sqlite'}")
+    shared = settings.database.get_secret_value()
+    store = SqlStore(shared or f"sqlite:///{settings.state / 'gateway.sqlite'}")
+    instance = _instance(settings.state) if shared else ""
     metrics = Metrics()
-    outputs, board = LocalOutputs(settings.state / "blobs"), Board(metrics.ended)
+    outputs, board = LocalOutputs(settings.blobs or settings.state / "blobs", instance), Board(metrics.ended)
     pool = Pool(
         [
-            Worker(f"worker-{number}", backend, workflows, store, outputs, board, settings, secrets)
+            Worker(f"{instance or 'worker'}-{number}", backend, workflows, store, outputs, board, settings, secrets)
             for number, backend in enumerate(backends)
         ]
     )
     return Service(settings, workflows, store, outputs, board, pool, metrics), pool
+
+
+def _instance(state: Path) -> str:
+    """A name of this gateway among those that share its database; the same in its next life."""
+    file = state / "instance"
+    name = file.read_text().strip() if file.exists() else ""
+    if not name:
+        file.write_text(name := uuid.uuid4().hex[:8])
+    return name
 
 
 def _backends(settings: Settings) -> list[Backend]:

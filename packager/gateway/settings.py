@@ -12,7 +12,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ..errors import BadInput
 from .keys import Key, read_key
@@ -22,7 +31,7 @@ _MIB = 1024 * 1024
 _LISTS = ("arguments", "hosts", "fetch_allow", "fetch_hosts", "fetch_ports", "webhook_secrets")
 _SECRET = "whsec_"
 #: What no file of settings holds, and the variable that names the file which does.
-_UNWRITTEN_FILES = {"keys": "API_KEY_FILE", "webhook_secrets": "WEBHOOK_SECRET_FILE"}
+_UNWRITTEN_FILES = {"database": "DATABASE_FILE", "keys": "API_KEY_FILE", "webhook_secrets": "WEBHOOK_SECRET_FILE"}
 _UNWRITTEN = frozenset(_UNWRITTEN_FILES)
 
 
@@ -39,6 +48,8 @@ class Settings(BaseModel):
     port: int = Field(default=8288, ge=0, le=65535)  # 0: any free one
     state: Path
     keys: tuple[Key, ...] = ()
+    database: SecretStr = SecretStr("")  # where several gateways share their work: the URL of a PostgreSQL database
+    blobs: Path | None = None  # where outputs and uploads are kept; None: in `state`; with one database, one folder
     secrets_dir: Path = Path("/run/secrets")  # a file NAME in it gives the secret NAME; the environment goes first
     insecure: bool = False  # listen beyond loopback without a key
     hosts: tuple[str, ...] = ()  # further host names that requests may be sent to
@@ -91,6 +102,20 @@ class Settings(BaseModel):
                 raise ValueError(f"a webhook secret is {_SECRET} and the base64 of 24 to 64 bytes")
         return given
 
+    @field_validator("database")
+    @classmethod
+    def _is_shared(cls, given: SecretStr) -> SecretStr:
+        """Several gateways at one SQLite file would each take the others' work for their own, left behind."""
+        if given.get_secret_value().startswith("sqlite"):
+            raise ValueError("it is the URL of a PostgreSQL database; SQLite is in `state`")
+        return given
+
+    @model_validator(mode="after")
+    def _share_blobs(self) -> Settings:
+        if self.database.get_secret_value() and self.blobs is None:
+            raise ValueError("with `database`, give `blobs`: the folder that all of its gateways see")
+        return self
+
     @property
     def attached(self) -> bool:
         """Whether ComfyUI is somebody else's and only reached by URL."""
@@ -129,6 +154,8 @@ def read_settings(
         lines_of = (line.strip() for line in _lines(secret_file))
         more = tuple(line for line in lines_of if line and not line.startswith("#"))
         values["webhook_secrets"] = (*values.get("webhook_secrets", ()), *more)
+    if database_file := _named(environment, "DATABASE_FILE"):
+        values["database"] = "".join(_lines(database_file)).strip()
     values["keys"] = (*values.get("keys", ()), *(key for line in lines if (key := read_key(line))))
     if len({key.name for key in values["keys"]}) < len(values["keys"]):
         raise BadInput("bad-key-file", "Two API keys have one name, and would own each other's executions.")
@@ -136,7 +163,7 @@ def read_settings(
         settings = Settings(**values)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        name = ".".join(str(part) for part in first["loc"]) or "database"
         if first["type"] == "missing":
             raise BadInput("bad-setting", f"The setting {name!r} is missing.", f"Give --{name}.") from error
         raise BadInput("bad-setting", f"The setting {name!r} cannot be used: {first['msg']}.") from error
@@ -169,10 +196,11 @@ def settings_text(settings: Settings) -> str:
     import tomlkit
 
     document = tomlkit.document()
-    for name, value in settings.model_dump(mode="json", exclude=set(_UNWRITTEN)).items():
+    for name, value in settings.model_dump(mode="json", exclude=set(_UNWRITTEN), exclude_none=True).items():
         document.add(name, value)
     for name in sorted(_UNWRITTEN):
-        document.add(tomlkit.comment(f"{name}: {len(getattr(settings, name))}, from {_PREFIX}{_UNWRITTEN_FILES[name]}"))
+        count = "given" if getattr(settings, name) else "none"
+        document.add(tomlkit.comment(f"{name}: {count}, from {_PREFIX}{_UNWRITTEN_FILES[name]}"))
     return document.as_string()
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import secrets
-import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Update, bindparam, delete, exists, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError, OperationalError
 
 from .batch_store import SqlBatches
+from .database import database
 from .models import ENDED, Execution, Item, NewExecution, State, StoredFile
 from .rows import (
     COLUMNS,
@@ -28,19 +25,14 @@ from .rows import (
     executions,
     queued,
     room_for,
-    unreachable,
 )
 from .tables import batches as b
-from .tables import checkpoint, open_database
 from .tables import executions as t
 from .tables import files as f
 from .tables import webhooks as w
 from .webhook_store import SqlWebhooks
 
 _T = TypeVar("_T")
-_LOCKED = 10.0  # seconds that a lock held by another process is waited for
-_AGAIN = 0.02
-_CHECKPOINT = 10.0
 
 
 # Built once: building a statement costs more than SQLite takes to run it.
@@ -81,35 +73,13 @@ _FINISH = (
 
 
 class SqlStore:
-    """Every method is one transaction.
-
-    With SQLite it runs in the event loop: it takes a tenth of a millisecond, for nothing in it waits for the disk
-    (see `tables`), and the way to a thread and back costs more. Only a lock is waited for outside.
-    """
+    """Every method is one transaction. Needs the event loop."""
 
     def __init__(self, url: str) -> None:
-        self._engine = open_database(url)
-        self._connection = self._engine.connect()  # kept: a fifth of a transaction's time is having one from the pool
-        self._checkpoints = asyncio.create_task(self._checkpoint())
-        self.webhooks = SqlWebhooks(self._run)
-        self.batches = SqlBatches(self._run)
-
-    async def _run(self, work: Callable[[Connection], _T]) -> _T:
-        end = time.monotonic() + _LOCKED
-        while True:
-            try:
-                with self._connection.begin():
-                    return work(self._connection)
-            except (OperationalError, sqlite3.OperationalError) as error:
-                if "locked" not in str(error) or time.monotonic() > end:
-                    raise
-                await asyncio.sleep(_AGAIN)
-
-    async def _checkpoint(self) -> None:
-        """Move the write-ahead log into the database now and then, in a thread: this is where SQLite syncs the disk."""
-        while True:
-            await asyncio.sleep(_CHECKPOINT)
-            await asyncio.to_thread(checkpoint, self._engine)
+        self._database = database(url)
+        self._run, self._now = self._database.run, self._database.now
+        self.webhooks = SqlWebhooks(self._database)
+        self.batches = SqlBatches(self._database)
 
     async def add(
         self, new: NewExecution, *, bound: int, own_bound: int = 0, worker: str = "", lease: float = 0
@@ -123,18 +93,15 @@ class SqlStore:
             waiting = room_for(c, 1, bound)
             check_own(c, new.owner, 1, own_bound)
             if worker and not waiting:
-                now = time.time()
-                row.update(state="running", worker=worker, token=1, lease_until=now + lease, started=now, attempts=1)
+                row.update(state="running", worker=worker, token=1, attempts=1)
+                row.update(lease_until=self._now() + lease, started=time.time())
             c.execute(INSERT, row)
             if new.webhook:
                 c.execute(insert(w).values(execution=row["id"], url=new.webhook, state="waiting"))
             told = {name: value for name, value in row.items() if name not in UNTOLD}
             return Execution.model_validate(told), True
 
-        try:
-            return await self._run(work)
-        except IntegrityError:  # another gateway has just used the same idempotency key
-            return await self._run(lambda c: (_by_key(c, new) or unreachable(), False))
+        return await self._run(work)
 
     async def earlier(self, new: NewExecution) -> Execution | None:
         return await self._run(lambda c: _by_key(c, new))
@@ -165,7 +132,7 @@ class SqlStore:
             if id is None:
                 return None
             now = time.time()
-            claim = {"its_id": id, "worker": worker, "lease_until": now + lease, "started": now}
+            claim = {"its_id": id, "worker": worker, "lease_until": self._now() + lease, "started": now}
             return execution(c.execute(_CLAIM, claim).first())
 
         return await self._run(work)
@@ -174,7 +141,7 @@ class SqlStore:
         def work(c: Connection) -> dict[str, bool]:
             kept = {}
             for id, token in claims.items():
-                extended = _ours(id, token).values(lease_until=time.time() + lease).returning(t.c.cancel_requested)
+                extended = _ours(id, token).values(lease_until=self._now() + lease).returning(t.c.cancel_requested)
                 if (row := c.execute(extended).first()) is not None:
                     kept[id] = bool(row.cancel_requested)
             return kept
@@ -217,7 +184,7 @@ class SqlStore:
         return await self._run(work)
 
     async def adopt(self, worker: str, lease: float, *, own: bool) -> Sequence[Execution]:
-        now = time.time()
+        now = self._now()
         left_behind = or_(t.c.lease_until < now, t.c.worker == worker) if own else t.c.lease_until < now
         left = update(t).where(t.c.state == "running", left_behind).values(
             worker=worker, token=t.c.token + 1, lease_until=now + lease
@@ -292,11 +259,7 @@ class SqlStore:
         return await self._run(work)
 
     async def close(self) -> None:
-        self._checkpoints.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._checkpoints
-        self._connection.close()
-        await asyncio.to_thread(self._engine.dispose)
+        await self._database.close()
 
 
 def _ours(id: str, token: int) -> Update:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    URL,
     Boolean,
     Column,
     Connection,
@@ -20,8 +21,12 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    func,
+    make_url,
+    select,
     text,
 )  # fmt: skip
+from sqlalchemy.exc import ArgumentError, OperationalError
 
 from ..errors import BadInput
 
@@ -33,6 +38,10 @@ _STEPS = {  # from each version to the next
         "CREATE INDEX executions_by_batch ON executions (batch)",
     ),
 }
+
+_FORM = "As postgresql://user:password@host:5432/name."
+_DRIVER = "postgresql+psycopg"
+_LOCK = 0xC0F1  # any number that others do not take
 
 metadata = MetaData()
 
@@ -112,24 +121,50 @@ webhooks = Table(
 about = Table("about", metadata, Column("name", String(32), primary_key=True), Column("value", String(255)))
 
 
-def open_database(url: str) -> Engine:
+def open_database(url: str, connections: int = 1) -> Engine:
     """The database at `url` (SQLAlchemy's form), its tables made if they are not there.
 
+    Args:
+        connections: how many a server may be asked for.
+
     Raises:
-        BadInput: ``state-too-new`` when another version of the gateway made it.
+        BadInput: ``state-too-new`` when another version of the gateway made it, ``no-database`` when it cannot be used.
     """
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin)
-    metadata.create_all(engine)
+    try:
+        if url.startswith("sqlite:"):
+            engine = create_engine(url)
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin)
+        else:
+            # Each connection is tried before it is used: the server may have been started anew.
+            engine = create_engine(_with_driver(url), pool_size=connections, max_overflow=0, pool_pre_ping=True)
+        _make_tables(engine)
+    except ArgumentError as error:
+        raise BadInput("no-database", "The setting 'database' is no URL of a PostgreSQL database.", _FORM) from error
+    except OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise BadInput("no-database", f"The gateway's database cannot be used: {reason}.") from error
+    return engine
+
+
+def _with_driver(url: str) -> URL:
+    """As most write it, with the driver that we bring."""
+    made = make_url(url)
+    if made.drivername not in ("postgres", "postgresql", _DRIVER):
+        raise ArgumentError(made.drivername)
+    return made.set(drivername=_DRIVER)
+
+
+def _make_tables(engine: Engine) -> None:
     with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))  # another gateway may be starting, too
+        metadata.create_all(connection)
         found = connection.execute(about.select().where(about.c.name == "schema")).first()
         if found is None:
             connection.execute(about.insert().values(name="schema", value=str(SCHEMA)))
         else:
             _bring_up(connection, found.value)
-    return engine
 
 
 def _bring_up(connection: Connection, version: str) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, exists, or_, select, update
 
+from .database import Database
 from .models import ENDED, Webhook
 from .tables import batches as b
 from .tables import executions as t
 from .tables import webhooks as w
 
-_T = TypeVar("_T")
 _COLUMNS = tuple(column for column in w.c if column.name != "lease_until")
 
 _GET = select(*_COLUMNS).where(w.c.execution == bindparam("its_execution"))
@@ -52,24 +51,18 @@ _SETTLE = (
 )
 
 
-class Run(Protocol):
-    """One transaction of the store's."""
-
-    def __call__(self, work: Callable[[Connection], _T], /) -> Awaitable[_T]: ...
-
-
 class SqlWebhooks:
-    """Every method is one transaction of the store's, through its `run`."""
+    """Every method is one transaction."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, database: Database) -> None:
+        self._run, self._now = database.run, database.now
 
     async def get(self, execution: str) -> Webhook | None:
         return await self._run(lambda c: _webhook(c.execute(_GET, {"its_execution": execution}).first()))
 
     async def claim(self, most: int, lease: float) -> Sequence[Webhook]:
         def work(c: Connection) -> list[Webhook]:
-            now = time.time()
+            now = self._now()
             c.execute(_BEGIN, {"now": now})
             due = c.execute(_DUE, {"now": now, "most": most}).scalars().all()
             claimed = [c.execute(_CLAIM, {"its_execution": id, "until": now + lease}).first() for id in due]

@@ -115,7 +115,8 @@ class Worker:
             tasks.create_task(self._backend.run())
             tasks.create_task(self._listen())
             tasks.create_task(self._keep())
-            await self._adopt(own=True)
+            while not await self._adopt(own=True):
+                await asyncio.sleep(_IDLE)
             tasks.create_task(self._dispatch())
 
     def drain(self) -> None:
@@ -160,7 +161,13 @@ class Worker:
         while True:
             self._wake.clear()
             if self.reserve():
-                execution = await self._store.claim(self.name, list(self._workflows), self._settings.lease)
+                try:
+                    execution = await self._store.claim(self.name, list(self._workflows), self._settings.lease)
+                except Problem as problem:
+                    log.error("%s", problem)
+                    self._room += 1
+                    await asyncio.sleep(_IDLE)
+                    continue
                 self._more = execution is not None
                 if execution is not None:
                     self.take(execution)
@@ -226,16 +233,28 @@ class Worker:
         while True:
             await asyncio.sleep(self._settings.lease / 3)
             runs = {run.execution.id: run for run in self._runs.values()}
-            kept = await self._store.renew({id: run.execution.token for id, run in runs.items()}, self._settings.lease)
+            tokens = {id: run.execution.token for id, run in runs.items()}
+            try:
+                kept = await self._store.renew(tokens, self._settings.lease)
+            except Problem as problem:
+                log.error("%s", problem)
+                continue
             for id, run in runs.items():
                 if kept.get(id):
                     run.cancel()
             await self._adopt(own=False)
 
-    async def _adopt(self, *, own: bool) -> None:
-        for execution in await self._store.adopt(self.name, self._settings.lease, own=own):
+    async def _adopt(self, *, own: bool) -> bool:
+        """Take over what nobody keeps; False when the store cannot be asked now."""
+        try:
+            left = await self._store.adopt(self.name, self._settings.lease, own=own)
+        except Problem as problem:
+            log.error("%s", problem)
+            return False
+        for execution in left:
             self._room -= 1  # it may go below zero: it is in ComfyUI's queue already
             self.take(execution, adopted=True)
+        return True
 
     async def _work(self, execution: Execution, *, adopted: bool = False) -> None:
         """Run it to its end and write that down; nothing that happens to it stops the worker."""

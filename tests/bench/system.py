@@ -1,4 +1,4 @@
-"""What the tests need of the machine: Chromium and a container engine. ``python -m bench.system`` sets them up."""
+"""What the tests need of the machine: Chromium, PostgreSQL, an engine. ``python -m bench.system`` sets them up."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from comfy_capsule.packager.command import run
 from comfy_capsule.packager.errors import CapsuleError
 
 from .engine import engine
+from .postgres import programs as postgres_programs
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -21,26 +22,50 @@ def browser() -> Path:
     Raises:
         CapsuleError: ``no-browser`` elsewhere.
     """
-    if not (found := _found()):
-        if os.geteuid() != 0 or not Path("/etc/debian_version").is_file():
-            raise CapsuleError("no-browser", "The browser tests need Chromium, which is not here.", "Install it.")
-        run(["apt-get", "update", "-qq"])
-        environment = {"DEBIAN_FRONTEND": "noninteractive"}
-        run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"], env=environment)
-        found = _found()
+    if not (found := _browser()):
+        _install("chromium", "no-browser", "The browser tests need Chromium")
+        found = _browser()
     if not found:
         raise CapsuleError("no-browser", "Chromium was installed, but is not on PATH.")
     return Path(found)
 
 
-def _found() -> str | None:
+def _browser() -> str | None:
     return next((path for name in _BROWSERS if (path := shutil.which(name))), None)
 
 
+def postgres() -> Path:
+    """The folder of PostgreSQL's programs; got like `browser`.
+
+    Raises:
+        CapsuleError: ``no-postgres`` elsewhere.
+    """
+    if not (found := postgres_programs()):
+        settings = Path("/etc/postgresql-common/createcluster.conf")
+        if os.geteuid() == 0 and not settings.exists():  # the package would start a server of its own
+            settings.parent.mkdir(parents=True, exist_ok=True)
+            settings.write_text("create_main_cluster = false\n")
+        _install("postgresql", "no-postgres", "The tests of a shared store need PostgreSQL's server")
+        found = postgres_programs()
+    if not found:
+        raise CapsuleError("no-postgres", "PostgreSQL was installed, but its programs are not found.")
+    return found
+
+
+def _install(package: str, code: str, reason: str) -> None:
+    """Debian's `package`, when run as root on Debian."""
+    if os.geteuid() != 0 or not Path("/etc/debian_version").is_file():
+        raise CapsuleError(code, f"{reason}, which is not here.", "Install it.")
+    run(["apt-get", "update", "-qq"])
+    words = ["install", "-y", "-qq", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold", package]
+    run(["apt-get", *words], env={"DEBIAN_FRONTEND": "noninteractive"})
+
+
 def main() -> None:
-    """Set both up, or say what is missing and fail."""
+    """Set all of it up, or say what is missing and fail."""
     try:
         print(f"browser: {browser()}")
+        print(f"PostgreSQL: {postgres()}")
         with engine() as found:
             print(f"container engine: {found.version}{' (of the tests)' if found.own else ''}")
     except CapsuleError as error:

@@ -1,19 +1,23 @@
-"""The contract of an `ExecutionStore`: claims, fences, leases, and what outlives a process."""
+"""The contract of an `ExecutionStore`, on SQLite and on a real PostgreSQL: claims, fences, leases, the end."""
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
+import tempfile
 import time
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from bench.postgres import PASSWORD, Postgres, postgres
 from comfy_capsule.packager.errors import BadInput
 from comfy_capsule.packager.gateway.blobs import LocalOutputs
 from comfy_capsule.packager.gateway.board import Board
-from comfy_capsule.packager.gateway.models import Item, NewExecution
+from comfy_capsule.packager.gateway.models import Item, NewBatch, NewExecution
 from comfy_capsule.packager.gateway.problems import Problem
 from comfy_capsule.packager.gateway.store import SqlStore
 from comfy_capsule.packager.gateway.tables import about, open_database
@@ -21,16 +25,39 @@ from comfy_capsule.packager.gateway.tables import about, open_database
 NEW = NewExecution(workflow="w", capsule="c", owner="ann", parameters={"seed": 1})
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    folder = Path(tempfile.mkdtemp(prefix="capsule-postgres-"))  # pytest's own folders are closed to its user
+    with postgres(folder) as running:
+        yield running
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.sqlite'}"
+    return str(request.getfixturevalue("server").new_database(uuid.uuid4().hex))
+
+
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
-    made = SqlStore(f"sqlite:///{tmp_path / 'store.sqlite'}")
+async def store(url: str) -> AsyncIterator[SqlStore]:
+    made = SqlStore(url)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def beside(store: SqlStore, url: str) -> AsyncIterator[SqlStore]:
+    """The same store as another gateway has it."""
+    made = SqlStore(url)
     yield made
     await made.close()
 
 
 async def test_work_is_claimed_once_and_in_order(store: SqlStore) -> None:
     ids = [(await store.add(NEW, bound=10))[0].id for _ in range(3)]
-    claims = await asyncio.gather(*(store.claim(f"w{n}", ["w"], 10) for n in range(4)))
+    claims = [await store.claim(f"w{n}", ["w"], 10) for n in range(4)]
     assert [claim and claim.id for claim in claims] == [*ids, None]
     assert await store.claim("w", ["other"], 10) is None
 
@@ -123,13 +150,129 @@ async def test_a_store_held_by_another_process_is_waited_for(tmp_path: Path) -> 
         await store.close()
 
 
-def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'store.sqlite'}"
-    with open_database(url).begin() as connection:
+def test_a_store_of_another_version_is_refused(url: str) -> None:
+    engine = open_database(url)
+    with engine.begin() as connection:
         connection.execute(about.update().values(value="99"))
+    engine.dispose()
     with pytest.raises(BadInput) as refused:
         open_database(url)
     assert refused.value.code == "state-too-new"
+
+
+async def test_many_ask_for_work_at_once_and_none_gets_anothers(store: SqlStore, beside: SqlStore) -> None:
+    ids = {(await store.add(NEW, bound=1000))[0].id for _ in range(60)}
+    asked = (each.claim(f"w{number}", ["w"], 10) for number in range(35) for each in (store, beside))
+    claims = [claim.id for claim in await asyncio.gather(*asked) if claim]
+    assert (len(claims), set(claims)) == (60, ids)
+
+
+async def test_two_gateways_that_hear_the_same_at_once_make_one_of_it(store: SqlStore, beside: SqlStore) -> None:
+    keyed = NEW.model_copy(update={"idempotency_key": "k", "body_digest": "1"})
+    made = await asyncio.gather(*(each.add(keyed, bound=99) for each in (store, beside) * 10))
+    assert (len({execution.id for execution, _ in made}), sum(new for _, new in made)) == (1, 1)
+    files = await asyncio.gather(
+        *(each.add_file("ann", "a.png", "image/png", 3, "ab") for each in (store, beside) * 10)
+    )
+    assert len({each.id for each in files}) == 1
+    batch = NewBatch(workflow="w", capsule="c", owner="ann", items=({"seed": 1},) * 3, idempotency_key="b")
+    batches = await asyncio.gather(*(each.batches.add(batch, bound=99) for each in (store, beside) * 5))
+    assert (len({each.id for each, _ in batches}), sum(new for _, new in batches)) == (1, 1)
+    assert await beside.waiting() == 4
+
+
+async def test_what_one_gateway_left_another_takes_over_once(store: SqlStore, beside: SqlStore) -> None:
+    for _ in range(20):
+        await store.add(NEW, bound=99)
+        assert await store.claim("gone", ["w"], 0.01)
+    await asyncio.sleep(0.05)
+    taken = await asyncio.gather(*(each.adopt(name, 10, own=False) for name, each in (("a", store), ("b", beside)) * 3))
+    assert sum(map(len, taken)) == 20
+
+
+async def test_a_batch_is_one_thing_and_many(store: SqlStore) -> None:
+    new = NewBatch(workflow="w", capsule="c", owner="ann", items=tuple({"seed": each} for each in range(4)))
+    batch, _ = await store.batches.add(new, bound=10)
+    assert [each.parameters["seed"] for each in await store.batches.list(batch.id)] == [0, 1, 2, 3]
+    assert await store.claim("w1", ["w"], 10)
+    cancelled = await store.batches.cancel(batch.id)
+    assert sorted(each.state for each in cancelled) == ["cancelled"] * 3 + ["running"]
+    found = await store.batches.get(batch.id, "ann")
+    assert found is not None
+    assert found.states == {"cancelled": 3, "running": 1}
+    with pytest.raises(Problem) as refused:
+        await store.batches.add(new, bound=3)
+    assert refused.value.code == "queue-full"
+
+
+async def test_what_has_ended_is_forgotten_and_its_bytes_named_no_more(store: SqlStore) -> None:
+    item = Item(kind="file", filename="a.png", type="image/png", size=7, sha256="cd")
+    for _ in range(3):
+        await store.add(NEW, bound=10)
+    for _ in range(2):
+        claim = await store.claim("w", ["w"], 10)
+        assert claim is not None
+        await store.finish(claim.id, claim.token, "succeeded", 5.0, outputs={"picture": [item]})
+    await store.add_file("ann", "b.png", "image/png", 3, "ab")
+    assert await store.digests() == {"ab", "cd"}
+    assert await store.forget(6.0, 10) == (2, 14)
+    assert await store.forget_files(time.time() + 1, 10) == 1
+    assert await store.digests() == set()
+    assert len(await store.list(None)) == 1
+
+
+async def test_any_json_is_kept_as_it_is(store: SqlStore) -> None:
+    parameters = {"text": "a\0b \ud83d\ude00 \u2028", "deep": [[{"x": 2**60, "y": 1e-300}], None, True], "": ""}
+    made, _ = await store.add(NEW.model_copy(update={"parameters": parameters}), bound=10)
+    found = await store.get(made.id)
+    assert found is not None
+    assert found.parameters == parameters
+
+
+async def test_what_is_listed_goes_backwards_by_pages(store: SqlStore) -> None:
+    ids = [(await store.add(NEW, bound=10))[0].id for _ in range(4)]
+    await store.add(NEW.model_copy(update={"owner": "bob", "workflow": "v"}), bound=10)
+    first = await store.list("ann", limit=3)
+    assert [each.id for each in first] == ids[:0:-1]
+    assert [each.id for each in await store.list("ann", before=first[-1].id)] == ids[:1]
+    assert len(await store.list(None, state="queued")) == 5
+    assert len(await store.list(None, workflow="v")) == 1
+
+
+async def test_a_server_that_comes_back_is_used_again(server: Postgres) -> None:
+    store = SqlStore(server.new_database(uuid.uuid4().hex))
+    try:
+        made, _ = await store.add(NEW, bound=10)
+        server.stop()
+        asking = asyncio.create_task(store.get(made.id))
+        await asyncio.sleep(0.5)
+        assert not asking.done()
+        server.start()
+        assert (await asking) == made
+    finally:
+        await store.close()
+
+
+async def test_a_server_that_stays_away_is_said_so(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("comfy_capsule.packager.gateway.database._PATIENCE", 0.3)
+    store = SqlStore(server.new_database(uuid.uuid4().hex))
+    server.stop()
+    try:
+        with pytest.raises(Problem) as failed:
+            await store.waiting()
+        assert (failed.value.code, failed.value.status) == ("store-failed", 503)
+        assert PASSWORD not in str(failed.value)
+    finally:
+        server.start()
+        await store.close()
+
+
+@pytest.mark.parametrize("given", ["mysql://a/b", "nonsense", "postgresql://u:secret-word@127.0.0.1:1/none"])
+def test_a_database_that_cannot_be_used_is_bad_input(given: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        open_database(given)
+    assert refused.value.code == "no-database"
+    assert "secret-word" not in str(refused.value)
 
 
 async def test_equal_bytes_are_kept_once_and_half_written_ones_not_at_all(tmp_path: Path) -> None:
