@@ -199,8 +199,9 @@ def settings_text(settings: Settings) -> str:
     for name, value in settings.model_dump(mode="json", exclude=set(_UNWRITTEN), exclude_none=True).items():
         document.add(name, value)
     for name in sorted(_UNWRITTEN):
-        count = "given" if getattr(settings, name) else "none"
-        document.add(tomlkit.comment(f"{name}: {count}, from {_PREFIX}{_UNWRITTEN_FILES[name]}"))
+        given = getattr(settings, name)
+        told = len(given) if isinstance(given, tuple) else "given" if given else "none"
+        document.add(tomlkit.comment(f"{name}: {told}, from {_PREFIX}{_UNWRITTEN_FILES[name]}"))
     return document.as_string()
 
 

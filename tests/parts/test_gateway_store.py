@@ -222,7 +222,7 @@ async def test_what_has_ended_is_forgotten_and_its_bytes_named_no_more(store: Sq
 
 
 async def test_any_json_is_kept_as_it_is(store: SqlStore) -> None:
-    parameters = {"text": "a\0b \ud83d\ude00 \u2028", "deep": [[{"x": 2**60, "y": 1e-300}], None, True], "": ""}
+    parameters = {"text": "a\0b \U0001f600 \u2028", "deep": [[{"x": 2**60, "y": 1e-300}], None, True], "": ""}
     made, _ = await store.add(NEW.model_copy(update={"parameters": parameters}), bound=10)
     found = await store.get(made.id)
     assert found is not None

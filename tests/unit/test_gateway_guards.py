@@ -75,6 +75,8 @@ async def test_parameters_outside_the_contract_are_named(
         (("POST", "/files", b"x" * 5000, "image/png"), 413, "body-too-large"),
         (("POST", "/workflows/other", b"{}", "application/json"), 404, "unknown-workflow"),
         (("GET", "/executions/nothing", b"", ""), 404, "unknown-execution"),
+        (("GET", "/executions/a%00b", b"", ""), 400, "bad-request"),
+        (("GET", "/executions?workflow=a%00b", b"", ""), 400, "bad-request"),
         (("POST", "/executions/nothing/cancel", b"", ""), 404, "unknown-execution"),
         (("GET", "/files/nothing", b"", ""), 404, "unknown-file"),
         (("GET", "/prompt", b"", ""), 404, "not-found"),
