@@ -117,7 +117,9 @@ def _run(contract: Contract, webhooks: bool) -> dict[str, Any]:
         "tags": ["workflows"],
         "summary": f"Run {contract.title or contract.name}",
         "description": " ".join(part for part in described if part and contract.outputs) or contract.name,
-        "parameters": parameter_refs("Prefer", "IdempotencyKey", *_WEBHOOK[:webhooks], "Inline", "CancelOnDisconnect"),
+        "parameters": parameter_refs(
+            "Prefer", "IdempotencyKey", "Priority", *_WEBHOOK[:webhooks], "Inline", "CancelOnDisconnect"
+        ),
         "requestBody": {"required": any(each.required for each in contract.inputs), "content": content},
         "responses": {
             "200": {
@@ -150,7 +152,7 @@ def _run_batch(contract: Contract, webhooks: bool) -> dict[str, Any]:
         "tags": ["batches"],
         "summary": f"Run {contract.title or contract.name} many times",
         "description": "All of them are queued, or none; a wrong one is named by its place, `item`.",
-        "parameters": parameter_refs("IdempotencyKey", *_WEBHOOK[:webhooks]),
+        "parameters": parameter_refs("IdempotencyKey", "Priority", *_WEBHOOK[:webhooks]),
         "requestBody": {"required": True, "content": {_JSON: {"schema": body}}},
         "responses": {
             "202": {

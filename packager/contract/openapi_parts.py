@@ -60,6 +60,7 @@ EXECUTION: Schema = {
         "attempts": {"type": "integer", "minimum": 0},
         "progress": {"type": "object", "description": "While it runs: the node, and how far it is."},
         "cancel_requested": {"type": "boolean"},
+        "priority": {"type": "integer", "minimum": 0, "maximum": 7, "description": "0 is the most urgent."},
         "batch": {"type": "string", "description": "Of an item of a batch: its id."},
         "created_at": _TIME,
         "started_at": _TIME,
@@ -225,6 +226,12 @@ PARAMETERS: dict[str, Any] = {
         "in": "header",
         "description": "The same key with the same parameters gives the same execution, not a second one.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+    },
+    "Priority": {
+        "name": "Priority",
+        "in": "header",
+        "description": "Its place in the queue, from u=0, the most urgent, to u=7 (RFC 9218); u=3 when not said.",
+        "schema": {"type": "string", "pattern": "^u=[0-7]$"},
     },
     "WebhookURL": {
         "name": "Webhook-URL",

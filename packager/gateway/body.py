@@ -11,7 +11,7 @@ from aiohttp import BodyPartReader, web
 from multidict import CIMultiDictProxy
 
 from .media import PLAIN_TYPE, safe_filename
-from .models import StoredFile
+from .models import PRIORITY, StoredFile, Terms
 from .outputs import media_type
 from .problems import Problem
 from .service import Service
@@ -19,6 +19,7 @@ from .workflow import Workflow
 
 _CHUNK = 1 << 16
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?(?=$|[,;\s])", re.IGNORECASE)
+_PRIORITY = re.compile(r"u=[0-7]|i|i=\?[01]")  # ``i``, incremental, says nothing of the queue
 _ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?=$|[,;\s])", re.IGNORECASE)
 
 
@@ -162,6 +163,26 @@ async def items_of(request: web.Request) -> list[Any]:
         cure = 'Send {"items": [{…}, …]}, each the parameters of a run.'
         raise Problem("invalid-json", "The body is no batch.", cure)
     return list(given["items"])
+
+
+async def terms_of(request: web.Request, service: Service) -> Terms:
+    """How the request wants what it asks for. Raises what the three below raise."""
+    return Terms(
+        idempotency_key=idempotency_key(request),
+        webhook=await webhook_url(request, service),
+        priority=priority_of(request),
+    )
+
+
+def priority_of(request: web.Request) -> int:
+    """The urgency ``u`` of the header Priority (RFC 9218). Raises Problem ``invalid-header``."""
+    given = ", ".join(request.headers.getall("Priority", []))
+    members = [each.strip() for each in given.split(",") if each.strip()]
+    unknown = [each for each in members if not _PRIORITY.fullmatch(each)]
+    urgencies = [each for each in members if each.startswith("u=")]
+    if unknown or len(urgencies) > 1:
+        raise Problem("invalid-header", f"Priority is {given[:40]!r}.", "Send u=0, the most urgent, to u=7.")
+    return int(urgencies[0][2:]) if urgencies else PRIORITY
 
 
 async def webhook_url(request: web.Request, service: Service) -> str:

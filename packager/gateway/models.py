@@ -7,6 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled", "lost"]
+#: From 0, the most urgent, to 7; RFC 9218, section 4.1, with the same default.
+PRIORITY = 3
 ENDED: frozenset[State] = frozenset({"succeeded", "failed", "cancelled", "lost"})
 
 
@@ -46,6 +48,7 @@ class Execution(Frozen):
     worker: str = ""
     token: int = 0  # fencing: rises with each claim; an older claim can no longer write
     batch: str = ""  # the batch that it is an item of
+    priority: int = PRIORITY
     outputs: dict[str, list[Item]] = {}
     problem: dict[str, Any] | None = None
 
@@ -55,28 +58,32 @@ class Execution(Frozen):
         return self.state in ENDED
 
 
-class NewExecution(Frozen):
+class Terms(Frozen):
+    """How something is asked for."""
+
+    idempotency_key: str = ""
+    webhook: str = ""  # the URL that is told of its end, one that was checked
+    priority: int = PRIORITY
+
+
+class NewExecution(Terms):
     """What a request asks for, before it is stored."""
 
     workflow: str
     capsule: str
     owner: str
     parameters: dict[str, Any]
-    idempotency_key: str = ""
     body_digest: str = ""  # sha256 of the request's parameters, compared when the key is used again
-    webhook: str = ""  # the URL that is told of its end
 
 
-class NewBatch(Frozen):
+class NewBatch(Terms):
     """Many sets of parameters of one workflow, asked for at once."""
 
     workflow: str
     capsule: str
     owner: str
     items: tuple[dict[str, Any], ...]
-    idempotency_key: str = ""
     body_digest: str = ""
-    webhook: str = ""
 
 
 class Batch(Frozen):

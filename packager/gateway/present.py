@@ -25,6 +25,7 @@ async def execution_document(
         "outputs": {},
         "problem": None,
         "attempts": execution.attempts,
+        "priority": execution.priority,
         "created_at": _time(execution.created),
         "started_at": _time(execution.started),
         "finished_at": _time(execution.finished),

@@ -30,14 +30,14 @@ async def run(request: web.Request) -> web.StreamResponse:
     service, owner = request.app[SERVICE], request[OWNER]
     inline, seconds = body.flag(request, "inline"), body.wait_of(request, service)
     is_gone = body.is_gone(request) if body.flag(request, "cancel_on_disconnect") else None
-    key, webhook = body.idempotency_key(request), await body.webhook_url(request, service)
+    terms = await body.terms_of(request, service)
     workflow = service.workflow(request.match_info["name"])
     parameters = await body.parameters_of(request, service, workflow, owner)
-    execution, _ = await service.run(workflow.name, parameters, owner, key, webhook)
+    execution, _ = await service.run(workflow.name, parameters, owner, terms)
     execution = await service.wait(execution, seconds, is_gone)
     if execution.ended and execution.state != "succeeded":
         raise problem_of(execution)
-    delivery = await service.webhook_of(execution.id) if webhook else None
+    delivery = await service.webhook_of(execution.id) if terms.webhook else None
     document = await execution_document(service, execution, inline=inline, webhook=delivery)
     headers = {"Location": place_of(execution)}
     if not execution.ended:
@@ -49,10 +49,10 @@ async def run(request: web.Request) -> web.StreamResponse:
 async def run_batch(request: web.Request) -> web.StreamResponse:
     """Many sets of parameters, ``{"items": [{…}, …]}``; never waited for."""
     service, owner = request.app[SERVICE], request[OWNER]
-    key, webhook = body.idempotency_key(request), await body.webhook_url(request, service)
+    terms = await body.terms_of(request, service)
     name = service.workflow(request.match_info["name"]).name
-    batch, _ = await service.run_batch(name, await body.items_of(request), owner, key, webhook)
-    delivery = await service.webhook_of(batch.id) if webhook else None
+    batch, _ = await service.run_batch(name, await body.items_of(request), owner, terms)
+    delivery = await service.webhook_of(batch.id) if terms.webhook else None
     document = await batch_document(service, batch, delivery)
     return _json(document, status=202, headers={"Location": f"/batches/{batch.id}", "Retry-After": "1"})
 

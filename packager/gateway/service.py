@@ -15,7 +15,7 @@ from .foreign import Foreign
 from .interface import ExecutionStore, OutputStore
 from .media import Media
 from .metrics import Metrics
-from .models import Batch, Execution, NewBatch, NewExecution, Webhook
+from .models import Batch, Execution, NewBatch, NewExecution, Terms, Webhook
 from .pool import Pool
 from .problems import Problem
 from .settings import Settings
@@ -67,16 +67,11 @@ class Service:
             )
         return found
 
-    async def run(
-        self, name: str, parameters: object, owner: str, key: str = "", webhook: str = ""
-    ) -> tuple[Execution, bool]:
-        """Queue an execution; the second value is False when the idempotency key `key` had already made it.
+    async def run(self, name: str, parameters: object, owner: str, terms: Terms) -> tuple[Execution, bool]:
+        """Queue an execution; the second value is False when its idempotency key had already made it.
 
         Files by URL are fetched first: what waits in the queue needs nobody but ComfyUI, and what is wrong with a URL
-        is said to who gave it. Before that, a known `key` is answered: its URLs may have lapsed since.
-
-        Args:
-            webhook: the URL that is told of its end, one that was checked; empty for none.
+        is said to who gave it. Before that, a known key is answered: its URLs may have lapsed since.
 
         Raises:
             Problem: what is wrong with the parameters, the queue, or the gateway.
@@ -90,17 +85,16 @@ class Service:
             workflow=name,
             capsule=workflow.digest,
             owner=owner,
-            idempotency_key=key,
-            body_digest=_body_digest(taken, webhook) if key else "",
-            webhook=webhook,
+            body_digest=_body_digest(taken, terms.webhook) if terms.idempotency_key else "",
+            **terms.model_dump(),
         )
         if by_url := self.media.by_url(workflow.contract, taken):
-            if key and (earlier := await self.store.earlier(new(parameters={}))):
+            if terms.idempotency_key and (earlier := await self.store.earlier(new(parameters={}))):
                 return earlier, False
             taken = await self.media.fetch(by_url, taken, owner)
         execution, made = await self._add(new(parameters=workflow.complete(taken)))
         if made:
-            if webhook:
+            if terms.webhook:
                 self.board.awaited.add(execution.id)
             if self.settings.log_parameters:
                 log.info("parameters %s", canonical_json(taken).decode(), extra={"execution": execution.id})
@@ -110,9 +104,7 @@ class Service:
                 self.board.work.ring()
         return execution, made
 
-    async def run_batch(
-        self, name: str, items: Sequence[object], owner: str, key: str = "", webhook: str = ""
-    ) -> tuple[Batch, bool]:
+    async def run_batch(self, name: str, items: Sequence[object], owner: str, terms: Terms) -> tuple[Batch, bool]:
         """Queue an execution for each of `items`, or none; the second value as in `run`.
 
         Raises:
@@ -130,12 +122,12 @@ class Service:
         for number, item in enumerate(items):
             with _of_item(number):
                 taken.append(await self.media.take(workflow.contract, workflow.check(item), owner))
-        digest = sha256_bytes(canonical_json({"items": taken, "": webhook})) if key else ""
+        keyed = bool(terms.idempotency_key)
+        digest = sha256_bytes(canonical_json({"items": taken, "": terms.webhook})) if keyed else ""
         new = NewBatch(
-            workflow=name, capsule=workflow.digest, owner=owner, items=(), idempotency_key=key, body_digest=digest,
-            webhook=webhook,
-        )  # fmt: skip
-        if key and (earlier := await self.store.batches.earlier(new)):
+            workflow=name, capsule=workflow.digest, owner=owner, items=(), body_digest=digest, **terms.model_dump()
+        )
+        if keyed and (earlier := await self.store.batches.earlier(new)):
             return earlier, False
         for number, each in enumerate(taken):
             with _of_item(number):

@@ -36,10 +36,10 @@ _T = TypeVar("_T")
 
 
 # Built once: building a statement costs more than SQLite takes to run it.
-_OLDEST = (
+_NEXT = (
     select(t.c.id)
     .where(t.c.state == "queued", t.c.workflow.in_(bindparam("workflows", expanding=True)))
-    .order_by(t.c.seq)
+    .order_by(t.c.priority, t.c.seq)
     .limit(1)
     .with_for_update(skip_locked=True)  # SQLite has no row locks and needs none: one writer at a time
 )
@@ -128,7 +128,7 @@ class SqlStore:
 
     async def claim(self, worker: str, workflows: Sequence[str], lease: float) -> Execution | None:
         def work(c: Connection) -> Execution | None:
-            id = c.execute(_OLDEST, {"workflows": workflows}).scalar()
+            id = c.execute(_NEXT, {"workflows": workflows}).scalar()
             if id is None:
                 return None
             now = time.time()

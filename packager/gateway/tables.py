@@ -29,13 +29,19 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from ..errors import BadInput
+from .models import PRIORITY
 
 #: The version of the tables; a database of a newer version is refused, an older one is brought to it.
-SCHEMA = 2
+SCHEMA = 3
 _STEPS = {  # from each version to the next
     "1": (
         "ALTER TABLE executions ADD COLUMN batch VARCHAR(64) NOT NULL DEFAULT ''",
         "CREATE INDEX executions_by_batch ON executions (batch)",
+    ),
+    "2": (
+        "ALTER TABLE executions ADD COLUMN priority INTEGER NOT NULL DEFAULT 3",
+        "CREATE INDEX executions_in_turn ON executions (state, priority, seq)",
+        "DROP INDEX executions_by_state",
     ),
 }
 
@@ -70,9 +76,10 @@ executions = Table(
     Column("idempotency_key", String(255)),
     Column("body_digest", String(64), nullable=False, default=""),
     Column("batch", String(64), nullable=False, default="", server_default=""),
+    Column("priority", Integer, nullable=False, default=PRIORITY, server_default=str(PRIORITY)),
     UniqueConstraint("owner", "workflow", "idempotency_key"),  # rows without a key (NULL) never collide
     Index("executions_by_batch", "batch"),
-    Index("executions_by_state", "state", "seq"),
+    Index("executions_in_turn", "state", "priority", "seq"),
     Index("executions_by_owner", "owner", "seq"),
 )
 

@@ -71,7 +71,7 @@ async def test_the_work_of_one_is_everybodys(gateways: Gateways, fake: FakeComfy
         for item in batch["items"]:
             execution = await (await asked.get(f"/executions/{item['id']}")).json()
             ((file,),) = execution["outputs"].values()
-            assert await (await beside.get(file["url"])).read() == PIXEL
+            assert (await (await beside.get(file["url"])).read()).startswith(PIXEL)
 
 
 async def test_who_waits_here_hears_of_what_ran_there(

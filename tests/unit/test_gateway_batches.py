@@ -134,8 +134,11 @@ async def test_the_state_of_an_older_gateway_is_brought_up(tmp_path: Path) -> No
     store = SqlStore(f"sqlite:///{path}")
     await store.close()
     with sqlite3.connect(path) as connection:
-        connection.execute("DROP INDEX executions_by_batch")
-        connection.execute("ALTER TABLE executions DROP COLUMN batch")
+        for index in ("executions_by_batch", "executions_in_turn"):
+            connection.execute(f"DROP INDEX {index}")
+        for column in ("batch", "priority"):
+            connection.execute(f"ALTER TABLE executions DROP COLUMN {column}")
+        connection.execute("CREATE INDEX executions_by_state ON executions (state, seq)")
         connection.execute("DROP TABLE batches")
         connection.execute("UPDATE about SET value = '1' WHERE name = 'schema'")
     for _ in range(2):
