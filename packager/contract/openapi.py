@@ -19,6 +19,7 @@ from .openapi_parts import (
     parameter_refs,
     schema_ref,
 )
+from .openapi_paths import fixed_paths, get_operation
 from .schema import Schema, example_parameters, parameters_schema, result_schema
 
 _JSON = "application/json"
@@ -65,14 +66,7 @@ def openapi(
             {"name": "files", "description": "Uploads that parameters name."},
             {"name": "gateway", "description": "The gateway itself."},
         ],
-        "paths": {
-            **paths,
-            **_workflow_paths(),
-            **_execution_paths(),
-            **_batch_paths(),
-            **_file_paths(),
-            **_gateway_paths(),
-        },
+        "paths": {**paths, **fixed_paths()},
         "components": {"schemas": schemas, "parameters": PARAMETERS},
     }
     if keys:
@@ -118,7 +112,7 @@ def _run(contract: Contract, webhooks: bool) -> dict[str, Any]:
         "summary": f"Run {contract.title or contract.name}",
         "description": " ".join(part for part in described if part and contract.outputs) or contract.name,
         "parameters": parameter_refs(
-            "Prefer", "IdempotencyKey", "Priority", *_WEBHOOK[:webhooks], "Inline", "CancelOnDisconnect"
+            "Prefer", "IdempotencyKey", "Priority", *_WEBHOOK[:webhooks], "Inline", "Previews", "CancelOnDisconnect"
         ),
         "requestBody": {"required": any(each.required for each in contract.inputs), "content": content},
         "responses": {
@@ -140,7 +134,7 @@ def _run(contract: Contract, webhooks: bool) -> dict[str, Any]:
 
 def _contract(contract: Contract) -> dict[str, Any]:
     summary = f"The inputs and outputs of {contract.title or contract.name}, for people"
-    return _get(f"describe{_stem(contract)}", "workflows", summary, {"type": "object"}, "401")
+    return get_operation(f"describe{_stem(contract)}", "workflows", summary, {"type": "object"}, "401")
 
 
 def _run_batch(contract: Contract, webhooks: bool) -> dict[str, Any]:
@@ -152,7 +146,7 @@ def _run_batch(contract: Contract, webhooks: bool) -> dict[str, Any]:
         "tags": ["batches"],
         "summary": f"Run {contract.title or contract.name} many times",
         "description": "All of them are queued, or none; a wrong one is named by its place, `item`.",
-        "parameters": parameter_refs("IdempotencyKey", "Priority", *_WEBHOOK[:webhooks]),
+        "parameters": parameter_refs("IdempotencyKey", "Priority", *_WEBHOOK[:webhooks], "Previews"),
         "requestBody": {"required": True, "content": {_JSON: {"schema": body}}},
         "responses": {
             "202": {
@@ -162,27 +156,6 @@ def _run_batch(contract: Contract, webhooks: bool) -> dict[str, Any]:
             },
             **answers("400", "401", "404", "409", "413", "415", "422", "429", "500", "503"),
         },
-    }
-
-
-def _batch_paths() -> dict[str, Any]:
-    batch = schema_ref("Batch")
-    cancel = {
-        "operationId": "cancel_batch",
-        "tags": ["batches"],
-        "summary": "Cancel what waits or runs of a batch",
-        "responses": {
-            "200": {"description": "It has ended.", "content": {_JSON: {"schema": batch}}},
-            "202": {"description": "What runs is being stopped.", "content": {_JSON: {"schema": batch}}},
-            **answers("401", "404", "409", "429"),
-        },
-    }
-    return {
-        "/batches/{id}": {
-            "parameters": parameter_refs("Batch"),
-            "get": _get("get_batch", "batches", "One batch", batch, "401", "404"),
-        },
-        "/batches/{id}/cancel": {"parameters": parameter_refs("Batch"), "post": cancel},
     }
 
 
@@ -209,208 +182,3 @@ def _multipart(contract: Contract) -> dict[str, Any]:
 
 def _media_type(kind: str) -> str:
     return {"mask": "image/*", "file": "application/octet-stream"}.get(kind, f"{kind}/*")
-
-
-def _workflow_paths() -> dict[str, Any]:
-    listed: Schema = {
-        "type": "object",
-        "properties": {
-            "workflows": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {key: {"type": "string"} for key in ("name", "title", "description", "capsule")},
-                    "required": ["name"],
-                },
-            }
-        },
-        "required": ["workflows"],
-    }
-    return {
-        "/workflows": {"get": _get("list_workflows", "workflows", "The workflows that are served", listed, "401")},
-        "/workflows/{name}/schema": {
-            "parameters": parameter_refs("Workflow"),
-            "get": _get(
-                "workflow_schema",
-                "workflows",
-                "The JSON Schema 2020-12 of a workflow's parameters",
-                {"type": "object"},
-                "401",
-                "404",
-            ),
-        },
-    }
-
-
-#: Each event of a stream, as its reader has it (WHATWG HTML, server-sent events); `data` is JSON.
-_EVENT: Schema = {
-    "type": "object",
-    "properties": {
-        "event": {"enum": ["state", "progress", "end"]},
-        "data": {"type": "string", "contentMediaType": _JSON},
-        "id": {"type": "string"},
-    },
-    "required": ["event", "data"],
-}
-_EVENTS: dict[str, Any] = {
-    "operationId": "execution_events",
-    "tags": ["executions"],
-    "summary": "Follow an execution",
-    "description": "Server-sent events `state`, `progress`, and `end` with the whole execution; Last-Event-ID resumes.",
-    "responses": {
-        "200": {"description": "The events.", "content": {"text/event-stream": {"schema": _EVENT}}},
-        **answers("401", "404"),
-    },
-}
-
-
-def _execution_paths() -> dict[str, Any]:
-    execution = schema_ref("Execution")
-    listed: Schema = {
-        "type": "object",
-        "properties": {"executions": {"type": "array", "items": execution}},
-        "required": ["executions"],
-    }
-    bytes_of = {
-        "operationId": "execution_output",
-        "tags": ["executions"],
-        "summary": "The bytes of one item of an output",
-        "responses": {
-            "200": {"description": "The bytes, under their own media type.", "content": {"*/*": {"schema": {}}}},
-            "206": {"description": "The part that Range asked for.", "content": {"*/*": {"schema": {}}}},
-            **answers("401", "404"),
-        },
-    }
-    cancel = {
-        "operationId": "cancel_execution",
-        "tags": ["executions"],
-        "summary": "Cancel an execution that is queued or running",
-        "responses": {
-            "200": {"description": "The execution as it is now.", "content": {_JSON: {"schema": execution}}},
-            "202": {"description": "It is being stopped.", "content": {_JSON: {"schema": execution}}},
-            **answers("401", "404", "409", "429"),
-        },
-    }
-    return {
-        "/executions": {
-            "parameters": parameter_refs("OfWorkflow", "InState", "Limit", "Before"),
-            "get": _get(
-                "list_executions", "executions", "The executions of this key, newest first", listed, "400", "401"
-            ),
-        },
-        "/executions/{id}": {
-            "parameters": parameter_refs("Execution", "Prefer", "Inline"),
-            "get": _get("get_execution", "executions", "One execution", execution, "400", "401", "404"),
-        },
-        "/executions/{id}/outputs/{output}/{index}": {
-            "parameters": parameter_refs("Execution", "Output", "Index"),
-            "get": bytes_of,
-        },
-        "/executions/{id}/cancel": {"parameters": parameter_refs("Execution"), "post": cancel},
-        "/executions/{id}/events": {"parameters": parameter_refs("Execution"), "get": _EVENTS},
-    }
-
-
-_FILE_HEADERS = {"Location": {**JOB_HEADERS["Location"], "description": "Where the file is."}}
-
-
-def _file_paths() -> dict[str, Any]:
-    bare: Schema = {"type": "string", "minLength": 1, "contentMediaType": "application/octet-stream"}
-    binary: Schema = {"application/octet-stream": {"schema": bare}}
-    form: Schema = {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream"}},
-                "required": ["file"],
-                "additionalProperties": False,
-            }
-        }
-    }
-    stored = {"description": "It is stored.", "content": {_JSON: {"schema": schema_ref("File")}}}
-    upload = {
-        "operationId": "upload_file",
-        "tags": ["files"],
-        "summary": "Upload a file",
-        "parameters": parameter_refs("Filename"),
-        "requestBody": {"required": True, "content": {**binary, **form}},
-        "responses": {"201": {**stored, "headers": _FILE_HEADERS}, **answers("400", "401", "413", "429")},
-    }
-    download = {
-        "operationId": "get_file",
-        "tags": ["files"],
-        "summary": "The bytes of an upload",
-        "responses": {
-            "200": {"description": "The bytes, under their own media type.", "content": {"*/*": {"schema": {}}}},
-            **answers("401", "404"),
-        },
-    }
-    return {
-        "/files": {"post": upload},
-        "/files/{id}": {"parameters": parameter_refs("File"), "get": download},
-    }
-
-
-def _gateway_paths() -> dict[str, Any]:
-    anything: Schema = {"type": "object"}
-    live = _get("livez", "gateway", "Whether the process lives", anything)
-    ready = _get("readyz", "gateway", "Whether it can run workflows now", anything, "503")
-    document = _get("openapi_document", "gateway", "This document", anything)
-    for each in (live, ready, document):
-        each["security"] = []
-    return {
-        "/livez": {"get": live},
-        "/readyz": {"get": ready},
-        "/metrics": {"get": _METRICS},
-        "/openapi.json": {"get": document},
-        "/session": _session(),
-    }
-
-
-_METRICS: dict[str, Any] = {
-    "operationId": "metrics",
-    "tags": ["gateway"],
-    "summary": "What Prometheus asks for",
-    "responses": {
-        "200": {
-            "description": "The text format, version 0.0.4.",
-            "content": {"text/plain": {"schema": {"type": "string"}}},
-        },
-        **answers("401"),
-    },
-}
-
-
-def _session() -> dict[str, Any]:
-    """What the page at ``/`` uses; programs send their key with each request."""
-    key = {"type": "object", "properties": {"key": {"type": "string"}}, "required": ["key"]}
-    needed = {"type": "object", "properties": {"needed": {"type": "boolean"}}, "required": ["needed"]}
-    begin = {
-        "operationId": "begin_session",
-        "tags": ["gateway"],
-        "summary": "Trade an API key for a session cookie",
-        "requestBody": {"required": True, "content": {_JSON: {"schema": key}}},
-        "responses": {"204": {"description": "The cookie is set."}, **answers("400", "401", "413", "429")},
-        "security": [],
-    }
-    end = {
-        "operationId": "end_session",
-        "tags": ["gateway"],
-        "summary": "Forget the session cookie",
-        "responses": {"204": {"description": "It is gone."}},
-        "security": [],
-    }
-    ask = _get("session", "gateway", "Whether a key is needed here", needed, "401")
-    return {"get": ask, "post": begin, "delete": end}
-
-
-def _get(operation: str, tag: str, summary: str, schema: Schema, *errors: str) -> dict[str, Any]:
-    return {
-        "operationId": operation,
-        "tags": [tag],
-        "summary": summary,
-        "responses": {
-            "200": {"description": f"{summary}.", "content": {_JSON: {"schema": schema}}},
-            **answers(*errors),
-        },
-    }

@@ -208,6 +208,7 @@ PARAMETERS: dict[str, Any] = {
     "CancelOnDisconnect": _query(
         "cancel_on_disconnect", "Whether it is cancelled when whoever waits for it hangs up.", {"type": "boolean"}
     ),
+    "Previews": _query("previews", "Whether it shows pictures of what it has so far.", {"type": "boolean"}),
     "Filename": _query("filename", "The file's name, when the body is its bare bytes.", {"type": "string"}),
     "OfWorkflow": _query("workflow", "Only executions of this workflow.", {"type": "string"}),
     "InState": _query("state", "Only executions in this state.", {"enum": _STATES}),

@@ -13,13 +13,16 @@ from aiohttp.abc import AbstractAccessLogger
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ..contract import openapi
-from .auth import SESSIONS, Handler, guard
+from .auth import RATES, SESSIONS, Handler, guard
+from .keys import Rates
 from .problems import Problem
 from .retention import Retention
 from .routes import DOCUMENT, SERVICE, routes
 from .service import Service
 from .session import Sessions
 from .site import routes as site_routes
+from .talk import SOCKETS, hang_up
+from .talk import routes as talk_routes
 from .webhooks import Webhooks
 
 log = logging.getLogger(__name__)
@@ -38,6 +41,7 @@ def build_app(service: Service) -> web.Application:
     """The application that serves `service`."""
     app = web.Application(middlewares=[_problems, guard(service.settings)], client_max_size=service.settings.body_limit)
     app[SERVICE] = service
+    app[RATES] = Rates(service.settings.keys)
     app[SESSIONS] = Sessions.kept_in(service.settings.state, service.settings.keys)
     served = list(service.workflows.values())
     document = openapi(
@@ -48,7 +52,9 @@ def build_app(service: Service) -> web.Application:
         webhooks=bool(service.settings.webhook_secrets),
     )
     app[DOCUMENT] = json.dumps(document, ensure_ascii=False).encode()
-    app.add_routes([*routes, *site_routes])
+    app.add_routes([*routes, *talk_routes, *site_routes])
+    app[SOCKETS] = set()
+    app.on_shutdown.append(hang_up)
     app.cleanup_ctx.append(_by_itself)
     return app
 

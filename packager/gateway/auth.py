@@ -21,8 +21,12 @@ NOBODY = "local"
 #: Answered without a key: they say nothing about workflows.
 OPEN = frozenset({"/livez", "/readyz", "/"})
 _PAGE = "/page/"
+#: How often each key has asked.
+RATES = web.AppKey("rates", Rates)
 #: Where the application keeps its sessions.
 SESSIONS = web.AppKey("sessions", Sessions)
+#: Where a request keeps its key, or None.
+KEY: Any = web.RequestKey("key", object) if hasattr(web, "RequestKey") else "key"
 #: Where a request keeps its owner.
 OWNER: Any = web.RequestKey("owner", str) if hasattr(web, "RequestKey") else "owner"  # since aiohttp 3.14
 #: Whose things a request may see: its owner's, or, None, everybody's.
@@ -37,7 +41,6 @@ def guard(settings: Settings) -> Middleware:
     hosts = {host.lower() for host in settings.hosts} | {settings.host.lower()}
     # Without a key a web page anywhere could reach a loopback server through its own name (DNS rebinding).
     named_only = not settings.keys and is_loopback(settings.host)
-    rates = Rates(settings.keys)
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -48,14 +51,15 @@ def guard(settings: Settings) -> Middleware:
                 f"This gateway is not served as {host!r}.",
                 "Use 127.0.0.1 or localhost, or add --hosts.",
             )
-        if request.method not in _READING:
+        if _may_change(request):
             _check_origin(request)
-        key = _key(request, settings)
+        request[KEY] = key = _key(request, settings)
         request[OWNER] = request[SEES] = NOBODY if not settings.keys else key.name if key else ""
         if key is not None and not _is_open(request):
             request[SEES] = None if "admin" in key.scopes else key.name
             _check_scope(request, key)
-            _check_rate(request, key, rates)
+            if request.method not in _READING:
+                check_rate(request)
         return await handler(request)
 
     return middleware
@@ -91,15 +95,22 @@ def _key(request: web.Request, settings: Settings) -> Key | None:
 
 
 def _check_scope(request: web.Request, key: Key) -> None:
-    needed: Scope = "read" if request.method in _READING else "run"
+    needed: Scope = "run" if _may_change(request) else "read"
     if needed not in key.scopes and "admin" not in key.scopes:
         raise Problem(
             "forbidden-scope", f"The API key {key.name!r} may not {needed} here.", "Ask whoever runs this gateway."
         )
 
 
-def _check_rate(request: web.Request, key: Key, rates: Rates) -> None:
-    if request.method not in _READING and (wait := rates.take(key)):
+def _may_change(request: web.Request) -> bool:
+    """A websocket begins as a GET, and runs workflows; a browser opens one to any site, with its cookies."""
+    return request.method not in _READING or "upgrade" in request.headers
+
+
+def check_rate(request: web.Request) -> None:
+    """Count one request for a change. Raises Problem ``rate-limited``."""
+    key = request[KEY]
+    if key is not None and (wait := request.app[RATES].take(key)):
         raise Problem(
             "rate-limited",
             f"The API key {key.name!r} asks more often than it may.",

@@ -27,7 +27,8 @@ class SqlBatches:
 
     async def add(self, new: NewBatch, *, bound: int, own_bound: int = 0) -> tuple[Batch, bool]:
         id, now = secrets.token_urlsafe(18), time.time()
-        shared = {"workflow": new.workflow, "capsule": new.capsule, "owner": new.owner, "priority": new.priority}
+        shared = {"workflow": new.workflow, "capsule": new.capsule, "owner": new.owner, "priority": new.priority,
+                  "previews": new.previews}  # fmt: skip
         rows = [
             {**queued({**shared, "parameters": each, "batch": id, "body_digest": ""}), "idempotency_key": None}
             for each in new.items

@@ -16,11 +16,19 @@ _KEPT_ENDED = 256  # executions whose events stay readable after their end
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened: `name` is ``state``, ``progress`` or ``end``; `number` counts from 1."""
+    """One thing that happened: `name` is ``state``, ``progress``, ``preview`` or ``end``; `number` counts from 1."""
 
     number: int
     name: str
     data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A picture of what a node has so far: its media type and its bytes."""
+
+    type: str
+    data: bytes
 
 
 @dataclass
@@ -28,6 +36,7 @@ class _Topic:
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=_KEPT_EVENTS))
     last: int = 0
     progress: dict[str, Any] = field(default_factory=dict)
+    preview: Preview | None = None
     result: Execution | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -73,7 +82,7 @@ class Board:
             self._ended.append(execution.id)
             if self._tell_ended is not None:
                 self._tell_ended(execution)
-        topic.result = execution
+        topic.result, topic.preview = execution, None
         self.tell(execution.id, "end", {"state": execution.state})
         if execution.id in self.awaited:
             self.awaited.remove(execution.id)
@@ -90,6 +99,16 @@ class Board:
             topic.progress = data
         topic.changed.set()
         topic.changed = asyncio.Event()
+
+    def show(self, id: str, preview: Preview, data: dict[str, Any]) -> None:
+        """Keep the latest preview, and tell that there is one."""
+        self._topic(id).preview = preview
+        self.tell(id, "preview", data)
+
+    def preview(self, id: str) -> Preview | None:
+        """The latest preview of what runs."""
+        topic = self._topics.get(id)
+        return topic.preview if topic else None
 
     def progress(self, id: str) -> dict[str, Any]:
         """The latest progress; empty when there is none."""

@@ -171,6 +171,7 @@ async def terms_of(request: web.Request, service: Service) -> Terms:
         idempotency_key=idempotency_key(request),
         webhook=await webhook_url(request, service),
         priority=priority_of(request),
+        previews=flag(request, "previews"),
     )
 
 

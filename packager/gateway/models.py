@@ -49,6 +49,7 @@ class Execution(Frozen):
     token: int = 0  # fencing: rises with each claim; an older claim can no longer write
     batch: str = ""  # the batch that it is an item of
     priority: int = PRIORITY
+    previews: bool = False
     outputs: dict[str, list[Item]] = {}
     problem: dict[str, Any] | None = None
 
@@ -64,6 +65,7 @@ class Terms(Frozen):
     idempotency_key: str = ""
     webhook: str = ""  # the URL that is told of its end, one that was checked
     priority: int = PRIORITY
+    previews: bool = False  # whether ComfyUI shall make pictures of what it has so far
 
 
 class NewExecution(Terms):

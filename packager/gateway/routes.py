@@ -16,11 +16,12 @@ from .models import Execution, State
 from .present import batch_document, execution_document, file_document, place_of, problem_of
 from .problems import Problem
 from .service import Service
+from .watch import watch
 
 SERVICE = web.AppKey("service", Service)
 DOCUMENT = web.AppKey("document", bytes)  # openapi.json
 _MOST_LISTED = 200
-_SILENCE = 15.0  # seconds after which an event stream says that it still lives
+_SILENCE = 15  # seconds after which an event stream says that it still lives
 
 routes = web.RouteTableDef()
 
@@ -112,7 +113,8 @@ async def cancel(request: web.Request) -> web.StreamResponse:
 
 @routes.get("/executions/{id}/events")
 async def events(request: web.Request) -> web.StreamResponse:
-    """Server-sent events: ``state``, ``progress``, ``end`` with the whole execution; resumable by Last-Event-ID."""
+    """Server-sent events: ``state``, ``progress``, ``preview`` when there is a new one, and ``end`` with the whole
+    execution; resumable by Last-Event-ID."""
     service = request.app[SERVICE]
     found = await service.find(request.match_info["id"], request[SEES])
     last = request.headers.get("Last-Event-ID", "0")
@@ -120,23 +122,30 @@ async def events(request: web.Request) -> web.StreamResponse:
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
     await response.prepare(request)
-    if not found.ended:
-        silent = 0.0
-        async for event in service.board.events(found.id, int(last) if last.isdecimal() else 0, poll=1.0):
-            if event is None:
-                silent += 1.0
-                found = await service.store.get(found.id) or found
-                if found.ended:  # another gateway ran it
-                    break
-                if silent >= _SILENCE:
-                    silent = 0.0
-                    await response.write(b": still here\n\n")
-            elif event.name != "end":
-                await response.write(_event(event.number, event.name, event.data))
-        found = await service.store.get(found.id) or found
+    silent = 0
+    async for event in watch(service, found, int(last) if last.isdecimal() else 0):
+        if event is not None:
+            silent = 0
+            await response.write(_event(event.number, event.name, event.data))
+        elif (silent := silent + 1) % _SILENCE == 0:
+            await response.write(b": still here\n\n")
+    found = await service.store.get(found.id) or found
     await response.write(_event(0, "end", await execution_document(service, found)))
     await response.write_eof()
     return response
+
+
+@routes.get("/executions/{id}/preview")
+async def preview(request: web.Request) -> web.StreamResponse:
+    """The latest picture of what runs has so far."""
+    service = request.app[SERVICE]
+    found = await service.find(request.match_info["id"], request[SEES])
+    shown = service.board.preview(found.id)
+    if shown is None:
+        raise Problem(
+            "no-preview", "There is no preview of it now.", "Ask for previews when you run it: ?previews=true."
+        )
+    return web.Response(body=shown.data, content_type=shown.type, headers={**_SAFE, "Cache-Control": "no-store"})
 
 
 @routes.get("/executions/{id}/outputs/{output}/{index}")

@@ -11,18 +11,19 @@ from typing import Any
 from ..capsule import ApiGraph
 from ..comfy import ComfyClient, Event, GraphRefused
 from ..errors import CapsuleError
-from .board import Board
+from .board import Board, Preview
 from .models import Execution
 from .outputs import Collector
 from .problems import Problem
 from .supervise import Backend
-from .verdict import LAST, progress_of, refusal
+from .verdict import LAST, node_words, progress_of, refusal
 
 log = logging.getLogger(__name__)
 
 _POLL = 2.0  # seconds between looks at queue and history while the socket is silent
 _ENDED_POLL = 0.05  # once an event said that it ended
 _CANCEL_AGAIN = 1.0
+_PICTURES = frozenset({"image/jpeg", "image/png", "image/webp"})
 
 
 class Vanished(Exception):
@@ -73,7 +74,9 @@ class Run:
     def event(self, event: Event) -> None:
         """Something came over the socket about this prompt."""
         self._heard = asyncio.get_running_loop().time()
-        if event.kind == "executed":
+        if event.kind == "preview":
+            self._preview(event)
+        elif event.kind == "executed":
             self._executed(event.data)
         elif event.kind == "execution_success":
             self._success = True
@@ -92,6 +95,13 @@ class Run:
             self._told[node], self._shown[node] = output, {"display_node": display}
         for wanted in {node, display}:
             self.collector.executed(wanted, output)
+
+    def _preview(self, event: Event) -> None:
+        type = str(event.data.get("content_type"))
+        if self.execution.previews and type in _PICTURES:  # what comes without being asked for is not sent on
+            node = str(event.data.get("display_node_id") or event.data.get("node_id", ""))
+            told = {"type": type, "node": node_words(node, self.graph)}
+            self._board.show(self.execution.id, Preview(type, event.payload), told)
 
     def cut(self) -> None:
         """The socket was cut: only queue and history can tell now."""
@@ -120,7 +130,9 @@ class Run:
         """
         self._whole = listening
         try:
-            extra = {"extra_pnginfo": {"workflow": editor}} if editor is not None else None
+            extra: dict[str, Any] = {"extra_pnginfo": {"workflow": editor}} if editor is not None else {}
+            if self.execution.previews:
+                extra["preview_method"] = "auto"  # execution.py, 0.30.0; for this prompt only
             await self._client().submit(
                 self.graph, prompt_id=self.execution.prompt_id, client_id=client_id, extra_data=extra
             )

@@ -205,8 +205,7 @@ class Service:
                 ended = await self.board.ended(execution.id, min(left, _LOOK))
             except asyncio.CancelledError:  # as some servers end a request whose client has hung up
                 if is_gone is not None:
-                    self._leaving.add(task := asyncio.create_task(self._left(execution)))
-                    task.add_done_callback(self._leaving.discard)
+                    self.abandon(execution)
                 raise
             if ended is not None:
                 return ended
@@ -214,6 +213,11 @@ class Service:
             if is_gone is not None and is_gone():
                 return await self._left(execution)
         return execution
+
+    def abandon(self, execution: Execution) -> None:
+        """Have it cancelled by and by: whoever asked for it has hung up, and his request may end at once."""
+        self._leaving.add(task := asyncio.create_task(self._left(execution)))
+        task.add_done_callback(self._leaving.discard)
 
     async def _left(self, execution: Execution) -> Execution:
         log.info("whoever asked for it has hung up", extra={"execution": execution.id})

@@ -21,6 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    false,
     func,
     make_url,
     select,
@@ -40,6 +41,7 @@ _STEPS = {  # from each version to the next
     ),
     "2": (
         "ALTER TABLE executions ADD COLUMN priority INTEGER NOT NULL DEFAULT 3",
+        "ALTER TABLE executions ADD COLUMN previews BOOLEAN NOT NULL DEFAULT FALSE",
         "CREATE INDEX executions_in_turn ON executions (state, priority, seq)",
         "DROP INDEX executions_by_state",
     ),
@@ -77,6 +79,7 @@ executions = Table(
     Column("body_digest", String(64), nullable=False, default=""),
     Column("batch", String(64), nullable=False, default="", server_default=""),
     Column("priority", Integer, nullable=False, default=PRIORITY, server_default=str(PRIORITY)),
+    Column("previews", Boolean, nullable=False, default=False, server_default=false()),
     UniqueConstraint("owner", "workflow", "idempotency_key"),  # rows without a key (NULL) never collide
     Index("executions_by_batch", "batch"),
     Index("executions_in_turn", "state", "priority", "seq"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -157,6 +158,13 @@ class FakeComfyUI:
         prompt, client, _ = self._running
         node = {"node_id": "1", "display_node_id": "1", "state": "running", "value": value, "max": most}
         await self._tell(client, "progress_state", {"prompt_id": prompt, "nodes": {"1": node}})
+
+    async def preview(self, data: bytes, type: str = "image/jpeg") -> None:
+        """Show a picture of what runs (protocol.py, 0.30.0: PREVIEW_IMAGE_WITH_METADATA)."""
+        assert self._running is not None
+        prompt, client, _ = self._running
+        head = json.dumps({"prompt_id": prompt, "node_id": "1", "display_node_id": "1", "image_type": type}).encode()
+        await self._sockets[client].send_bytes(struct.pack(">II", 4, len(head)) + head + data)
 
     async def _tell(self, client: str, kind: str, data: dict[str, Any]) -> None:
         socket = self._sockets.get(client)

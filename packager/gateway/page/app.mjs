@@ -49,7 +49,7 @@ async function openWorkflow(main, name) {
   const history = createHistory(name, go);
   const run = createRun(() => history.refresh(), (parameters) => form.write(parameters));
   const form = createForm(workflow, async (parameters) => {
-    const { id } = await api.post(`/workflows/${name}`, parameters, { Prefer: "respond-async" });
+    const { id } = await api.post(`/workflows/${name}?previews=true`, parameters, { Prefer: "respond-async" });
     go(id);
     history.refresh();
   });

@@ -14,12 +14,14 @@ const ENDED = new Set(["succeeded", "failed", "cancelled", "lost"]);
  */
 export function createRun(changed, again) {
   const element = h("section.run", { "aria-live": "polite", "aria-label": "Result" });
+  const preview = h("img.preview", { alt: "Preview" }); // one element, so that the next picture does not flicker
   let source = null, id = "";
 
   /** Follow the execution `id`; "" shows none. */
   async function show(next) {
     source?.close();
     id = next;
+    preview.removeAttribute("src");
     if (!id) return element.replaceChildren(h("p.note", {}, "Results are shown here."));
     try {
       const execution = await api.get(`/executions/${id}`);
@@ -40,6 +42,10 @@ export function createRun(changed, again) {
     };
     source.addEventListener("state", update("state"));
     source.addEventListener("progress", update("progress"));
+    source.addEventListener("preview", ({ lastEventId: number }) => {
+      preview.src = `/executions/${execution.id}/preview?number=${number}`;
+      draw(told);
+    });
     source.addEventListener("end", (event) => {
       source.close();
       const ended = JSON.parse(event.data);
@@ -57,6 +63,7 @@ export function createRun(changed, again) {
         live ? h("button.plain", { type: "button", disabled: execution.cancel_requested, onclick: cancel }, "Cancel")
           : h("button.plain", { type: "button", onclick: () => again(parameters) }, "Use these inputs")),
       live && progressOf(execution.progress),
+      live && preview.hasAttribute("src") && preview,
       problem && h("div.failure", {}, h("b", {}, problem.title), h("p", {}, problem.detail), problem.cure && h("p", {}, problem.cure)),
       ...shownOutputs(outputs ?? {}),
     ].filter(Boolean));
@@ -77,10 +84,10 @@ export function createRun(changed, again) {
 }
 
 /** A bar for the whole, by the nodes that are done, and words for the node that runs. */
-function progressOf({ nodes_done: done = 0, nodes_total: total = 0, node = "", value, max } = {}) {
+function progressOf({ nodes_done: done = 0, nodes_total: total = 0, node, value, max } = {}) {
   const inner = max > 1 ? value / max : 0;
   const bar = h("progress", { max: 1, value: total ? Math.min(1, (done + inner) / total) : null, "aria-label": "Progress" });
-  return h("div.progress", {}, bar, h("span.note", {}, [node, max > 1 && `${value} of ${max}`].filter(Boolean).join(" · ")));
+  return h("div.progress", {}, bar, h("span.note", {}, [node?.title, max > 1 && `${value} of ${max}`].filter(Boolean).join(" · ")));
 }
 
 function took({ started_at: started, finished_at: finished }) {
