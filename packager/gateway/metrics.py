@@ -10,26 +10,19 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from .models import Execution
+from .supervise import Backend
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
 
 class WorkerState(Protocol):
-    """What is told of one worker. `name` is its label; `peak_memory` bytes, 0 where it cannot be known."""
+    """What is told of one worker; `name` is its label."""
 
     name: str
+    backend: Backend
 
     @property
     def not_ready(self) -> str: ...
-
-    @property
-    def restarts(self) -> int: ...
-
-    @property
-    def model_loads(self) -> int: ...
-
-    @property
-    def peak_memory(self) -> int: ...
 
 
 class Metrics:
@@ -86,8 +79,8 @@ class _Now(Collector):
         loads = CounterMetricFamily("worker_model_loads", "Models that ComfyUI loaded.", labels=["worker"])
         peak = GaugeMetricFamily("worker_peak_memory_bytes", "The most that ComfyUI held.", labels=["worker"])
         for worker in self._workers:
-            restarts.add_metric([worker.name], worker.restarts)
-            loads.add_metric([worker.name], worker.model_loads)
-            if worker.peak_memory:
-                peak.add_metric([worker.name], worker.peak_memory)
+            restarts.add_metric([worker.name], max(0, worker.backend.generation - 1))
+            loads.add_metric([worker.name], worker.backend.model_loads)
+            if most := worker.backend.peak_memory:
+                peak.add_metric([worker.name], most)
         yield from (restarts, loads, peak)

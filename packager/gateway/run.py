@@ -70,6 +70,7 @@ class Run:
         self._told: dict[str, Any] = {}
         self._shown: dict[str, Any] = {}
         self._success = False
+        self._failed: Problem | None = None
 
     def event(self, event: Event) -> None:
         """Something came over the socket about this prompt."""
@@ -102,6 +103,11 @@ class Run:
             node = str(event.data.get("display_node_id") or event.data.get("node_id", ""))
             told = {"type": type, "node": node_words(node, self.graph)}
             self._board.show(self.execution.id, Preview(type, event.payload), told)
+
+    def fail(self, problem: Problem) -> None:
+        """End it with `problem`, whatever becomes of the prompt."""
+        self._failed = problem
+        self._wake.set()
 
     def cut(self) -> None:
         """The socket was cut: only queue and history can tell now."""
@@ -149,6 +155,7 @@ class Run:
         """The history entry, once it is there.
 
         Raises:
+            Problem: what `fail` was given.
             Vanished: it is neither in the queue nor in the history.
             Stalled: it runs, and nothing has been heard of it for too long.
         """
@@ -156,6 +163,8 @@ class Run:
         cancel_began = 0.0
         while True:
             await self._pause()
+            if self._failed is not None:
+                raise self._failed
             silent = loop.time() - self._heard if self._heard and not self.cancelling else 0
             if self._stall and silent > self._stall:
                 raise Stalled
@@ -167,8 +176,7 @@ class Run:
                     await self._stop()
                     if loop.time() - cancel_began > self._grace and not self.ignored_cancel:
                         self.ignored_cancel = True
-                        log.warning("ComfyUI ignores a cancel for %.0f s.", self._grace)
-                        if await self._backend.replace():
+                        if await self._backend.replace(f"ComfyUI ignored a cancel for {self._grace:.0f} s"):
                             raise Vanished  # with its process
                 entry = await self._entry()
             except CapsuleError as error:
@@ -222,8 +230,7 @@ class Run:
             except (CapsuleError, Vanished):
                 return
             await asyncio.sleep(min(_CANCEL_AGAIN, self._grace / 4))
-        if await self._backend.replace():
-            log.warning("ComfyUI does not let go of a run that was given up: it is replaced.")
+        await self._backend.replace("ComfyUI did not let go of a run that was given up")
 
     def _client(self) -> ComfyClient:
         return self._backend.client

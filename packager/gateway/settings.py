@@ -61,6 +61,8 @@ class Settings(BaseModel):
     boot: float = Field(default=600, gt=0)  # how long ComfyUI may take to start
     cancel_grace: float = Field(default=15, gt=0)  # then a ComfyUI of ours that ignores a cancel is replaced
     drain: float = Field(default=30, ge=0)  # how long running executions may take after SIGTERM
+    recycle_after: int = Field(default=0, ge=0)  # executions, then a ComfyUI of ours is replaced; 0: never
+    memory_limit: int = Field(default=0, ge=0)  # of a ComfyUI of ours: one that holds more is replaced; 0: no limit
     lease: float = Field(default=15, gt=0)
     lanes: int = Field(default=2, ge=1, le=8)  # prompts handed to one ComfyUI at a time: it runs one, the next waits
 

@@ -39,6 +39,10 @@ class Backend(Protocol):
     model_loads: int  # as its log tells; 0 when that is not ours to read
 
     @property
+    def memory(self) -> int:
+        """The bytes that its process holds; 0 when that cannot be known."""
+
+    @property
     def peak_memory(self) -> int:
         """The most bytes that its process has held; 0 when that cannot be known."""
 
@@ -55,8 +59,8 @@ class Backend(Protocol):
     def lost(self) -> None:
         """Its socket was cut: look whether it still answers."""
 
-    async def replace(self) -> bool:
-        """Kill it, so that a fresh one comes up; False when it is not ours to kill."""
+    async def replace(self, reason: str) -> bool:
+        """End it, so that a fresh one comes up; False when it is not ours to end. `reason`: a sentence's first half."""
 
     async def stop(self) -> None:
         """End what was started."""
@@ -67,6 +71,7 @@ class Attached:
 
     own = False
     model_loads = 0
+    memory = 0
     peak_memory = 0
 
     def __init__(self, url: str) -> None:
@@ -100,7 +105,7 @@ class Attached:
     def lost(self) -> None:
         self._look.set()
 
-    async def replace(self) -> bool:
+    async def replace(self, reason: str) -> bool:
         return False
 
     async def stop(self) -> None:
@@ -123,14 +128,23 @@ class Supervised:
         self._process: ComfyProcess | None = None
         self._client: ComfyClient | None = None
         self.model_loads = 0
+        self._replaced = ""  # why it was ended
+
+    @property
+    def memory(self) -> int:
+        return self._told("VmRSS")
 
     @property
     def peak_memory(self) -> int:
+        return self._told("VmHWM")
+
+    def _told(self, field: str) -> int:
+        """A field of its ``/proc/PID/status``, in bytes."""
         try:
             status = Path(f"/proc/{self._process.pid}/status").read_text() if self._process else ""
         except OSError:  # it has just died, or this is not Linux
             return 0
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+        found = re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
         return int(found[1]) * 1024 if found else 0
 
     @property
@@ -170,8 +184,13 @@ class Supervised:
                 self.up.set()
                 log.info("ComfyUI is up after %.1f s, process %d", loop.time() - began, process.pid)
                 status = await process.wait()
-                self.reason = f"ComfyUI died with status {status}; it is being started again."
                 await process.stop()  # what is left of its children
+                if self._replaced:
+                    self.up.clear()
+                    self.reason, self._replaced = f"{self._replaced}; a fresh one is being started.", ""
+                    log.warning("%s", self.reason)
+                    continue
+                self.reason = f"ComfyUI died with status {status}; it is being started again."
             except CapsuleError as error:
                 self.reason = str(error)
             self.up.clear()
@@ -186,9 +205,10 @@ class Supervised:
     def lost(self) -> None:
         """Nothing to do: the end of the process is seen by itself."""
 
-    async def replace(self) -> bool:
+    async def replace(self, reason: str) -> bool:
         if self._process is not None:
             self.up.clear()
+            self._replaced = reason
             await self._process.stop(grace=0.5)
         return True
 

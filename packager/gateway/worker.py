@@ -24,6 +24,7 @@ from .secrets import NO_SECRETS, Secrets
 from .settings import Settings
 from .supervise import Backend
 from .verdict import judge
+from .wear import Wear
 from .workflow import Workflow
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Worker:
         secrets: Secrets = NO_SECRETS,
     ) -> None:
         self.name = name
-        self._backend = backend
+        self.backend = backend
         self._workflows = workflows
         self._store = store
         self._outputs = outputs
@@ -67,6 +68,7 @@ class Worker:
         self._more = True  # whether the queue may hold something that nobody will announce
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = board.work.ear()
+        self._wear = Wear(backend, settings)
         self.beside: tuple[Worker, ...] = ()  # the other workers of this gateway
 
     @property
@@ -74,7 +76,7 @@ class Worker:
         """Why it cannot run anything now, in one sentence; empty when it can."""
         if self._connected.is_set():
             return ""
-        return self._wrong or self._backend.reason or "The connection to ComfyUI is being made."
+        return self._wrong or self.backend.reason or "The connection to ComfyUI is being made."
 
     @property
     def busy(self) -> int:
@@ -85,21 +87,6 @@ class Worker:
     def idle(self) -> bool:
         """Whether what it is given would run at once."""
         return self._connected.is_set() and not self._draining and self._room == self._settings.lanes
-
-    @property
-    def restarts(self) -> int:
-        """How often ComfyUI came up again."""
-        return max(0, self._backend.generation - 1)
-
-    @property
-    def model_loads(self) -> int:
-        """How many models ComfyUI has loaded."""
-        return self._backend.model_loads
-
-    @property
-    def peak_memory(self) -> int:
-        """The most bytes that ComfyUI's process held; 0 when it is not ours."""
-        return self._backend.peak_memory
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -112,7 +99,7 @@ class Worker:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._backend.run())
+            tasks.create_task(self.backend.run())
             tasks.create_task(self._listen())
             tasks.create_task(self._keep())
             while not await self._adopt(own=True):
@@ -131,7 +118,7 @@ class Worker:
 
     def reserve(self) -> bool:
         """Room for one execution right now; give it back with `take` or `release`."""
-        if self._draining or not self._connected.is_set() or self._room <= 0:
+        if self._draining or not self._connected.is_set() or self._room <= 0 or self._wear.out:
             return False
         if not self.idle and any(each.idle for each in self.beside):
             return False  # it would wait here, and run at once there
@@ -152,6 +139,9 @@ class Worker:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._wear.ran()
+        if self._wear.out and not self._runs:
+            self._begin(self._replace(f"ComfyUI has run {self._settings.recycle_after} executions"))
         self.release()
         if not task.cancelled() and task.exception() is not None:
             log.error("The store failed; the execution is taken up again later", exc_info=task.exception())
@@ -183,9 +173,9 @@ class Worker:
     async def _listen(self) -> None:
         """Hold the socket; whenever it comes or goes, every run looks at queue and history."""
         while True:
-            await self._backend.up.wait()
+            await self.backend.up.wait()
             try:
-                async with self._backend.client.websocket(self._client_id) as events:
+                async with self.backend.client.websocket(self._client_id) as events:
                     await self._check()
                     self._connected.set()
                     self._board.work.ring()
@@ -196,16 +186,16 @@ class Worker:
                 self._wrong = str(error)
                 log.warning("The connection to ComfyUI failed: %s", error)
             self._connected.clear()
-            self._backend.lost()
+            self.backend.lost()
             for run in self._runs.values():
                 run.cut()
             await asyncio.sleep(_RECONNECT if not self._wrong else _IDLE)
 
     async def _check(self) -> None:
         """Every node class of the graphs must be there, and is met; once for each life of ComfyUI."""
-        if self._checked == self._backend.generation:
+        if self._checked == self.backend.generation:
             return
-        there = await self._backend.client.object_info()
+        there = await self.backend.client.object_info()
         for workflow in self._workflows.values():
             lacking = sorted({node["class_type"] for node in workflow.graph.values()} - set(there))
             if lacking:
@@ -216,8 +206,9 @@ class Worker:
                 )
             workflow.meet(there)
         self._exchange.restarted()
+        self._wear.fresh()
         self._wrong = ""
-        self._checked = self._backend.generation
+        self._checked = self.backend.generation
 
     def _hear(self, event: Event) -> None:
         run = self._runs.get(str(event.data.get("prompt_id", "")))
@@ -232,6 +223,10 @@ class Worker:
         """Renew the leases, hear of cancels asked elsewhere, and take over what others left."""
         while True:
             await asyncio.sleep(self._settings.lease / 3)
+            if (overload := self._wear.overload()) is not None:
+                for run in self._runs.values():
+                    run.fail(overload)
+                await self._replace("ComfyUI held more memory than it may")
             runs = {run.execution.id: run for run in self._runs.values()}
             tokens = {id: run.execution.token for id, run in runs.items()}
             try:
@@ -287,7 +282,7 @@ class Worker:
         run = Run(
             execution,
             prepared.graph,
-            self._backend,
+            self.backend,
             self._board,
             collector,
             grace=self._settings.cancel_grace,
@@ -333,8 +328,12 @@ class Worker:
 
     async def _leave(self, execution: Execution) -> None:
         """Have a ComfyUI that lost its GPU replaced; the execution is run once more by the next one."""
-        if await self._backend.replace() and execution.attempts < _MOST_ATTEMPTS:
+        if await self.backend.replace("ComfyUI lost its GPU") and execution.attempts < _MOST_ATTEMPTS:
             raise Vanished
+
+    async def _replace(self, reason: str) -> None:
+        self._connected.clear()  # nothing goes to it any more
+        await self.backend.replace(reason)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Something that nobody waits for."""
@@ -345,7 +344,7 @@ class Worker:
     async def _vanished(self, execution: Execution, adopted: bool) -> None:
         """ComfyUI knows nothing of it: run it once more if a death explains that, else it is lost."""
         now = await self._store.get(execution.id)
-        if adopted and not self._backend.own and now is not None and now.submitted:
+        if adopted and not self.backend.own and now is not None and now.submitted:
             problem = Problem(
                 "lost", "ComfyUI accepted it from an earlier gateway, and knows nothing of it now.", "Run it again."
             )

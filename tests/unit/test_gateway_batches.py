@@ -136,7 +136,7 @@ async def test_the_state_of_an_older_gateway_is_brought_up(tmp_path: Path) -> No
     with sqlite3.connect(path) as connection:
         for index in ("executions_by_batch", "executions_in_turn"):
             connection.execute(f"DROP INDEX {index}")
-        for column in ("batch", "priority"):
+        for column in ("batch", "priority", "previews"):
             connection.execute(f"ALTER TABLE executions DROP COLUMN {column}")
         connection.execute("CREATE INDEX executions_by_state ON executions (state, seq)")
         connection.execute("DROP TABLE batches")

@@ -71,7 +71,8 @@ async def test_metrics_need_a_key_where_there_are_keys(fake: FakeComfyUI, tmp_pa
 
 
 def test_what_a_worker_is() -> None:
-    worker = SimpleNamespace(name="worker-0", not_ready="It starts.", restarts=2, model_loads=5, peak_memory=4096)
+    backend = SimpleNamespace(generation=3, model_loads=5, peak_memory=4096)
+    worker = SimpleNamespace(name="worker-0", not_ready="It starts.", backend=backend)
     found = samples(Metrics().text([worker], waiting=7).decode())
     assert found["queue_depth",] == 7
     assert found["active_workers",] == 0

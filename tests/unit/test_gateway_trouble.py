@@ -24,9 +24,11 @@ class Ours(Attached):
         super().__init__(fake.url)
         self.fake = fake
         self.replaced = 0
+        self.memory = 0
 
-    async def replace(self) -> bool:
+    async def replace(self, reason: str) -> bool:
         self.replaced += 1
+        self.generation += 1
         self.fake.deaf, self.fake.failing = False, ""
         self.fake.hold.set()
         await self.fake.die()
@@ -97,8 +99,8 @@ async def test_after_a_failure_of_the_gpu_it_is_run_once_more_elsewhere(fake: Fa
 
 async def test_a_gpu_that_fails_again_is_told_of(fake: FakeComfyUI, tmp_path: Path) -> None:
     class Broken(Ours):
-        async def replace(self) -> bool:
-            await super().replace()
+        async def replace(self, reason: str) -> bool:
+            await super().replace(reason)
             self.fake.failing = "1"
             return True
 
@@ -134,3 +136,40 @@ async def test_a_full_queue_is_not_ready(fake: FakeComfyUI, tmp_path: Path) -> N
         await client.post(BLANK, json={})
         assert await code_of(await client.get("/readyz")) == (503, "not-ready")
         fake.hold.set()
+
+
+async def test_one_that_has_run_enough_is_replaced_when_it_runs_nothing(fake: FakeComfyUI, tmp_path: Path) -> None:
+    async with gateway(settings_for(fake, tmp_path, recycle_after=3), backends=[ours := Ours(fake)]) as client:
+        for color in range(7):
+            answer = await client.post(BLANK, json={"color": color})
+            assert (answer.status, (await answer.json())["attempts"]) == (200, 1), "none is lost by it"
+        async with asyncio.timeout(5):
+            while ours.replaced < 2:
+                await asyncio.sleep(0.01)
+        assert ours.replaced == 2
+        assert (await client.post(BLANK, json={"color": 9})).status == 200
+
+
+async def test_one_that_holds_too_much_is_replaced_and_what_it_runs_told_of(fake: FakeComfyUI, tmp_path: Path) -> None:
+    fake.hold.clear()
+    limits = {"memory_limit": 2 << 30, "lease": 0.3}
+    async with gateway(settings_for(fake, tmp_path, **limits), backends=[ours := Ours(fake)]) as client:
+        asking = asyncio.create_task(client.post(BLANK, json={}))
+        await asyncio.sleep(0.4)
+        assert not asking.done()
+        ours.memory = 3 << 30
+        answer = await asking
+        problem = await answer.json()
+        assert (answer.status, problem["code"]) == (500, "out-of-memory")
+        assert "3.0 GiB" in problem["detail"]
+        ours.memory = 1 << 30
+        assert (await client.post(BLANK, json={})).status == 200
+        assert ours.replaced == 1
+
+
+async def test_somebody_elses_is_never_replaced(fake: FakeComfyUI, tmp_path: Path) -> None:
+    async with gateway(settings_for(fake, tmp_path, recycle_after=1, memory_limit=1, lease=0.3)) as client:
+        for color in range(3):
+            assert (await client.post(BLANK, json={"color": color})).status == 200
+        await asyncio.sleep(0.3)
+        assert (await client.post(BLANK, json={})).status == 200
