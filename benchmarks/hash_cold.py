@@ -20,10 +20,10 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent.parent / "tests")]
 
 from bench import cache_root  # noqa: E402
+from bench.peers import peer  # noqa: E402
 from comfy_capsule.packager.cache import Cache  # noqa: E402
 from comfy_capsule.packager.command import run  # noqa: E402
 from comfy_capsule.packager.digest_cache import sha256_files  # noqa: E402
-from comfy_capsule.packager.uv import find_uv  # noqa: E402
 
 GIB = 1 << 30
 FILES, ROUNDS = 8, 5
@@ -73,19 +73,8 @@ def theirs(python: Path, paths: list[Path], home: Path) -> tuple[float, list[str
     return seconds, [digests[str(path)] for path in paths]
 
 
-def peer() -> Path:
-    """The Python of an environment with comfy-pack."""
-    folder = cache_root() / PEER.replace("==", "-")
-    python = folder / "bin" / "python"
-    if not (folder / "ready").is_file():
-        run([find_uv(), "venv", "--quiet", "--clear", "--python", sys.executable, folder])
-        run([find_uv(), "pip", "install", "--quiet", "--python", python, PEER])
-        (folder / "ready").touch()
-    return python
-
-
 def main() -> int:
-    python, cores = peer(), len(os.sched_getaffinity(0))
+    python, cores = peer(PEER) / "python", len(os.sched_getaffinity(0))
     best = {"openssl": 0.0, "ours": 0.0, "comfy-pack": 0.0}  # GB/s
     with tempfile.TemporaryDirectory(dir=cache_root()) as place:
         paths = files(Path(place))

@@ -1,0 +1,153 @@
+"""A gateway under load: throughput with 32 clients, memory with 2,000 waiting executions, time from start to listening.
+
+Throughput is told as a share of ComfyUI's own: as many prompts put straight into its queue, timed until the last is in
+its history. Both go to the same ComfyUI, by turns; the figure is the median of the turns. Through the gateway each client
+waits for its picture and gets its bytes before it asks for the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+sys.path[:0] = [str(Path(__file__).parent.parent / "tests")]
+
+from bench import bench_install, running  # noqa: E402
+from bench.fake_comfyui import FakeComfyUI  # noqa: E402
+from bench.gateway import blank_capsule, serving  # noqa: E402
+from comfy_capsule.packager.capsule import write_capsule  # noqa: E402
+from comfy_capsule.packager.comfy import free_port  # noqa: E402
+
+CLIENTS, RUNS, TURNS = 32, 480, 5
+WAITING = 2000
+STARTS = 7
+
+
+async def own_queue(session: aiohttp.ClientSession, base: str, first: int) -> float:
+    """Seconds in which ComfyUI itself runs `RUNS` prompts that were put into its queue at once."""
+    graph = blank_capsule().graph
+    begun = time.perf_counter()
+    last = ""
+    for number in range(RUNS):
+        mine: dict[str, Any] = copy.deepcopy(graph)
+        mine["1"]["inputs"]["color"] = first + number
+        last = str(uuid.uuid4())
+        async with session.post(f"{base}/prompt", json={"prompt": mine, "prompt_id": last}) as answer:
+            assert answer.status == 200, await answer.text()
+    while True:
+        async with session.get(f"{base}/history/{last}") as answer:
+            if last in await answer.json():
+                return time.perf_counter() - begun
+        await asyncio.sleep(0.005)
+
+
+async def through_gateway(session: aiohttp.ClientSession, url: str, first: int) -> float:
+    """Seconds in which `CLIENTS` at once get `RUNS` pictures."""
+    colors = iter(range(first, first + RUNS))
+
+    async def client() -> None:
+        for color in colors:
+            async with session.post(f"{url}/workflows/blank?inline=true", json={"color": color}) as answer:
+                document = await answer.json()
+                assert answer.status == 200, document
+                assert document["outputs"]["picture"][0]["data"]
+
+    begun = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    return time.perf_counter() - begun
+
+
+async def throughput(base: str, url: str) -> float:
+    """The gateway's executions a second over ComfyUI's own."""
+    ratios = []
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CLIENTS)) as session:
+        await through_gateway(session, url, 0)  # both are warm, then
+        for turn in range(1, TURNS + 1):
+            own = await own_queue(session, base, 2 * turn * RUNS)
+            served = await through_gateway(session, url, (2 * turn + 1) * RUNS)
+            ratios.append(own / served)
+            print(f"own queue {RUNS / own:.0f}/s, gateway {RUNS / served:.0f}/s, {own / served:.3f}", file=sys.stderr)
+    return statistics.median(ratios)
+
+
+async def waiting_memory(capsule: Path, folder: Path) -> float:
+    """MB that a gateway holds while `WAITING` executions wait in it, behind one that does not end."""
+    async with FakeComfyUI() as comfy:
+        comfy.hold.clear()
+        with serving([capsule], comfy.url, folder, env={"COMFY_CAPSULE_DRAIN": "0"}) as gateway:
+            await asyncio.to_thread(gateway.wait_ready)
+            async with aiohttp.ClientSession() as session:
+                for color in range(WAITING + 2):
+                    header = {"Prefer": "respond-async"}
+                    place = f"{gateway.url}/workflows/blank"
+                    async with session.post(place, json={"color": color}, headers=header) as answer:
+                        assert answer.status == 202, await answer.text()
+            status = Path(f"/proc/{gateway.process.pid}/status").read_text()
+            comfy.hold.set()
+    found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+    assert found
+    return int(found[1]) * 1024 / 1e6
+
+
+def listening(capsule: Path, folder: Path) -> float:
+    """Seconds from the start of ``comfy-capsule serve`` until its ``/livez`` answers."""
+    port = free_port()
+    argv = [sys.executable, "-m", "comfy_capsule.packager.cli", "serve", str(capsule), "--comfy", str(bench_install())]
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        [*argv, "--port", str(port), "--state", str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        while not answers(port):
+            assert process.poll() is None, "it has ended"
+            time.sleep(0.002)
+        return time.perf_counter() - begun
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as asked:
+            asked.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return asked.recv(64).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+
+
+def tell(name: str, value: float, unit: str, goal: str, met: bool) -> None:
+    print(json.dumps({"name": name, "value": round(value, 3), "unit": unit, "goal": goal, "met": met}), flush=True)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        capsule = folder / "blank.capsule.zip"
+        write_capsule(blank_capsule(), capsule)
+        with running(bench_install()) as comfy, serving([capsule], comfy.base_url, folder / "load") as gateway:
+            gateway.wait_ready()
+            ratio = asyncio.run(throughput(comfy.base_url, gateway.url))
+        tell("gateway-throughput-ratio", ratio, "ratio", ">= 0.95", ratio >= 0.95)
+        held = asyncio.run(waiting_memory(capsule, folder / "waiting"))
+        tell("gateway-waiting-mb", held, "MB", "<= 150", held <= 150)
+        starts = [listening(capsule, folder / f"start-{number}") for number in range(STARTS)]
+        print("starts:", *(f"{each:.3f}" for each in starts), file=sys.stderr)
+        seconds = statistics.median(starts)
+        tell("gateway-listen-s", seconds, "s", "<= 0.5", seconds <= 0.5)
+
+
+main()
