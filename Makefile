@@ -61,6 +61,7 @@ bench: venv ## the figures, or one: make bench NAME=pack
 soak: test bench ## every long matrix in full; its result goes into benchmarks/README.md
 	$(BIN)/python benchmarks/templates_roundtrip.py 1.45.20 1.53.10
 	$(BIN)/python benchmarks/marks_agree.py 1.45.20 1.47.12 1.53.10 1.58.1
+	$(BIN)/python benchmarks/executions_lost.py
 
 # uv installs the image's environments and stays out of it, so it is pinned by itself.
 PINS := uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --universal --python-version 3.11

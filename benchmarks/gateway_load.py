@@ -1,8 +1,8 @@
 """A gateway under load: throughput with 32 clients, memory with 2,000 waiting executions, time from start to listening.
 
 Throughput is told as a share of ComfyUI's own: as many prompts put straight into its queue, timed until the last is in
-its history. Both go to the same ComfyUI, by turns; the figure is the median of the turns. Through the gateway each client
-waits for its picture and gets its bytes before it asks for the next.
+its history. Both go to the same ComfyUI, by turns; the figure is the median of the turns. Through the gateway each
+client waits for its picture and gets its bytes before it asks for the next.
 """
 
 from __future__ import annotations

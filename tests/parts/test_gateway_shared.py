@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -24,10 +22,8 @@ ASYNC = {"Prefer": "respond-async"}
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
-    folder = Path(tempfile.mkdtemp(prefix="capsule-postgres-"))  # pytest's own folders are closed to its user
-    with postgres(folder) as running:
+    with postgres() as running:
         yield running
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

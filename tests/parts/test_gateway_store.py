@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sqlite3
-import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -27,10 +25,8 @@ NEW = NewExecution(workflow="w", capsule="c", owner="ann", parameters={"seed": 1
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
-    folder = Path(tempfile.mkdtemp(prefix="capsule-postgres-"))  # pytest's own folders are closed to its user
-    with postgres(folder) as running:
+    with postgres() as running:
         yield running
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
