@@ -1,8 +1,8 @@
 """10,000 executions on real ComfyUIs while they and their gateways are killed: none lost, none run too often.
 
 Twice: one gateway on SQLite, then three at one PostgreSQL. A kill is SIGKILL, of a gateway or of its ComfyUI, at a
-random place of the work. ``executions-lost`` counts executions that are gone, lost, stuck, that failed without two deaths
-of a worker, that ran more often than their attempts, or succeeded without a picture.
+random place of the work. ``executions-lost`` counts executions that are gone, lost, stuck, that failed without two
+deaths of a worker, that ran more often than their attempts, or succeeded without a picture.
 """
 
 from __future__ import annotations

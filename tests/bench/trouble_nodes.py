@@ -65,9 +65,9 @@ class BenchTrouble:
 
     def _allocates(self):
         held = []
-        for _ in range(400):
-            held.append(torch.ones(16 << 20, dtype=torch.uint8))
-            time.sleep(0.02)
+        for _ in range(200):
+            held.append(torch.ones(32 << 20, dtype=torch.uint8))
+            time.sleep(0.005)
         time.sleep(60)
 
     def _exits(self):

@@ -1,4 +1,4 @@
-"""What goes wrong inside a real ComfyUI, behind a gateway that started it: told as what it is, and the next run works."""
+"""What goes wrong inside a real ComfyUI behind a gateway: it is told as what it is, and the next run works."""
 
 from __future__ import annotations
 
