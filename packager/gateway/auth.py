@@ -19,7 +19,7 @@ from .settings import Settings, is_loopback
 #: The owner of everything when no key is configured.
 NOBODY = "local"
 #: Answered without a key: they say nothing about workflows.
-OPEN = frozenset({"/livez", "/readyz", "/"})
+OPEN = frozenset({"/livez", "/readyz", "/", "/docs"})
 _PAGE = "/page/"
 #: How often each key has asked.
 RATES = web.AppKey("rates", Rates)

@@ -1,4 +1,4 @@
-"""The page at ``/``, its files, and the session that an API key is traded for."""
+"""The page at ``/``, the API's description at ``/docs``, their files, and the session that an API key is traded for."""
 
 from __future__ import annotations
 
@@ -34,6 +34,11 @@ routes = web.RouteTableDef()
 @routes.get("/")
 async def index(_: web.Request) -> web.StreamResponse:
     return _file("index.html")
+
+
+@routes.get("/docs")
+async def docs(_: web.Request) -> web.StreamResponse:
+    return _file("docs.html")
 
 
 @routes.get("/page/{file}")

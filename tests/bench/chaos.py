@@ -59,6 +59,25 @@ def counting_capsule() -> Capsule:
     return blank_capsule(lock=lock, graph=graph, contract=contract)
 
 
+def trouble_capsule() -> Capsule:
+    """A small picture, and what goes wrong on its way: the input `kind`, the output `picture`."""
+    graph = {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": 255}},
+        "2": {"class_type": "BenchTrouble", "inputs": {"image": ["1", 0], "kind": "none"}},
+        "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "trouble"}},
+    }
+    kind = Input(
+        name="kind",
+        type="choice",
+        default="none",
+        choices=trouble_nodes.KINDS,
+        targets=(Target(node="2", input="kind"),),
+    )
+    output = Output(name="picture", type="image", nodes=("3",))
+    lock = blank_capsule().lock.model_copy(update={"name": "trouble"})
+    return blank_capsule(lock=lock, graph=graph, contract=Contract(name="trouble", inputs=(kind,), outputs=(output,)))
+
+
 @dataclass
 class Report:
     """What became of the executions. `wrong` says in sentences what may not be."""

@@ -8,6 +8,7 @@ import torch
 
 #: The file to which `BenchCount` writes a line for each run.
 COUNTED = "BENCH_COUNT_FILE"
+KINDS = ("none", "sleeps", "deaf", "allocates", "exits", "gpu", "memory", "previews")
 
 
 class BenchCount:
@@ -37,8 +38,7 @@ class BenchTrouble:
 
     @classmethod
     def INPUT_TYPES(cls):
-        kinds = ["none", "sleeps", "deaf", "allocates", "exits", "gpu", "memory", "previews"]
-        return {"required": {"image": ("IMAGE",), "kind": (kinds, {"default": "none"})}}
+        return {"required": {"image": ("IMAGE",), "kind": (list(KINDS), {"default": "none"})}}
 
     @classmethod
     def IS_CHANGED(cls, **_):

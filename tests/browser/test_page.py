@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from bench import UPSCALE, RunningComfy, bench_install, running
+from bench.chaos import counting_install, trouble_capsule
 from bench.gateway import Gateway, blank_capsule, serving
 from bench.pictures import example_picture
 from comfy_capsule.packager.capsule import write_capsule
@@ -153,6 +154,7 @@ def test_a_run_is_watched_left_found_again_and_cancelled(opened: Page) -> None:
     opened.get_by_role("button", name="Run").click()
     expect(opened.get_by_role("heading", name="Running")).to_be_visible()
     expect(opened.locator(".progress .note")).to_contain_text("of", timeout=60_000)
+    expect(opened.locator(".progress .note")).to_contain_text("Upscale")
     shoot(opened, "running")
     opened.reload()
     expect(opened.get_by_role("heading", name="Running")).to_be_visible()
@@ -171,6 +173,34 @@ def test_it_is_usable_on_a_phone_in_the_dark_and_by_keyboard(opened: Page) -> No
         seen.add(opened.evaluate("() => document.activeElement.id || document.activeElement.textContent"))
         opened.keyboard.press("Tab")
     assert {"field-picture", "field-colour", "field-strength", "field-levels", "field-prefix", "Run"} <= seen
+
+
+def test_what_a_run_has_so_far_is_shown(page: Page, tmp_path: Path) -> None:
+    write_capsule(trouble_capsule(), tmp_path / "trouble.capsule.zip")
+    install = counting_install(tmp_path / "ComfyUI")
+    with serving([tmp_path / "trouble.capsule.zip"], install, tmp_path / "state") as gateway:
+        gateway.wait_ready()
+        page.goto(gateway.url)
+        page.get_by_label("kind").select_option("previews")
+        page.get_by_role("button", name="Run").click()
+        preview = page.get_by_role("img", name="Preview")
+        expect(preview).to_be_visible(timeout=20_000)
+        assert preview.evaluate("async (img) => { await img.decode(); return img.naturalWidth }") == 32
+        shoot(page, "preview")
+        expect(page.get_by_role("heading", name="Done")).to_be_visible(timeout=20_000)
+        expect(preview).to_have_count(0)
+
+
+def test_the_api_can_be_read(opened: Page) -> None:
+    opened.get_by_role("link", name="API").click()
+    run = opened.locator("#runEnlarge")
+    expect(run.get_by_role("heading", name="/workflows/enlarge", exact=False).first).to_be_visible()
+    expect(run).to_contain_text("Idempotency-Key")
+    run.get_by_role("link", name="EnlargeExecution").first.click()
+    expect(opened.locator("#schema-EnlargeExecution")).to_be_in_viewport()
+    shoot(opened, "docs")
+    opened.set_viewport_size({"width": 380, "height": 800})
+    assert opened.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_a_key_is_traded_for_a_session(page: Page, plain: RunningComfy, capsules: list[Path], tmp_path: Path) -> None:

@@ -13,25 +13,11 @@ from typing import Any
 import pytest
 
 from bench import pixels
-from bench.chaos import counting_install
-from bench.gateway import Gateway, blank_capsule, serving
-from comfy_capsule.packager.capsule import Capsule, write_capsule
-from comfy_capsule.packager.contract import Contract, Input, Output, Target
+from bench.chaos import counting_install, trouble_capsule
+from bench.gateway import Gateway, serving
+from comfy_capsule.packager.capsule import write_capsule
 
-KINDS = ("none", "sleeps", "deaf", "allocates", "exits", "gpu", "memory", "previews")
 SETTINGS = {"STALL": "3", "CANCEL_GRACE": "2", "MEMORY_LIMIT": str(3 << 30), "LEASE": "3", "RECYCLE_AFTER": "0"}
-
-
-def trouble_capsule() -> Capsule:
-    graph = {
-        "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": 255}},
-        "2": {"class_type": "BenchTrouble", "inputs": {"image": ["1", 0], "kind": "none"}},
-        "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "trouble"}},
-    }
-    kind = Input(name="kind", type="choice", default="none", choices=KINDS, targets=(Target(node="2", input="kind"),))
-    output = Output(name="picture", type="image", nodes=("3",))
-    lock = blank_capsule().lock.model_copy(update={"name": "trouble"})
-    return blank_capsule(lock=lock, graph=graph, contract=Contract(name="trouble", inputs=(kind,), outputs=(output,)))
 
 
 @pytest.fixture(scope="module")

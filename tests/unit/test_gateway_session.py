@@ -21,7 +21,7 @@ def settings_with_keys(fake: FakeComfyUI, folder: Path) -> Settings:
 
 async def test_a_key_is_traded_for_a_cookie(fake: FakeComfyUI, tmp_path: Path) -> None:
     async with gateway(settings_with_keys(fake, tmp_path)) as client:
-        for path in ("/", "/page/app.mjs", "/page/style.css"):
+        for path in ("/", "/docs", "/page/app.mjs", "/page/docs.mjs", "/page/style.css"):
             assert (await client.get(path)).status == 200, path
         assert (await client.get("/session")).status == 401
         wrong = await client.post("/session", json={"key": "wrong"})

@@ -27,7 +27,7 @@ function draw(workflows) {
   const leave = h("button.plain", { type: "button", onclick: () => api.delete("/session").finally(() => location.reload()) }, "Sign out");
   leave.hidden = true;
   document.body.replaceChildren(
-    h("header.top", {}, h("b", {}, "Comfy Capsule"), workflows.length > 1 && choose, state, leave, h("a", { href: "/openapi.json" }, "API")), main);
+    h("header.top", {}, h("b", {}, "Comfy Capsule"), workflows.length > 1 && choose, state, leave, h("a", { href: "/docs" }, "API")), main);
   api.get("/session").then(({ needed }) => (leave.hidden = !needed), () => {});
   watch(state);
 
