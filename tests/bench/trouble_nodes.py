@@ -1,10 +1,11 @@
-"""Nodes that count their runs, and that make trouble; copied as a single file into a ComfyUI's custom_nodes."""
+"""Nodes that count their runs, and that make trouble; copied as a single file into a ComfyUI's custom_nodes.
+
+The bench reads names from it, without ComfyUI and torch.
+"""
 
 import os
 import sys
 import time
-
-import torch
 
 #: The file to which `BenchCount` writes a line for each run.
 COUNTED = "BENCH_COUNT_FILE"
@@ -64,6 +65,8 @@ class BenchTrouble:
         time.sleep(300)
 
     def _allocates(self):
+        import torch
+
         held = []
         for _ in range(200):
             held.append(torch.ones(32 << 20, dtype=torch.uint8))
@@ -78,6 +81,8 @@ class BenchTrouble:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
     def _memory(self):
+        import torch
+
         raise torch.cuda.OutOfMemoryError("Allocation on device 0 would exceed allowed memory. (out of memory)")
 
     def _previews(self):
