@@ -91,7 +91,7 @@ class BenchTrouble:
 
         bar = ProgressBar(3)
         for step in range(3):
-            bar.update_absolute(step + 1, 3, ("JPEG", Image.new("RGB", (32, 32), (80 * step, 0, 0)), 64))
+            bar.update_absolute(step + 1, 3, ("JPEG", Image.new("RGB", (64, 64), (80 * step, 0, 0)), 64))
             time.sleep(0.3)
 
 

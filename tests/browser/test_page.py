@@ -185,7 +185,7 @@ def test_what_a_run_has_so_far_is_shown(page: Page, tmp_path: Path) -> None:
         page.get_by_role("button", name="Run").click()
         preview = page.get_by_role("img", name="Preview")
         expect(preview).to_be_visible(timeout=20_000)
-        assert preview.evaluate("async (img) => { await img.decode(); return img.naturalWidth }") == 32
+        assert preview.evaluate("async (img) => { await img.decode(); return img.naturalWidth }") == 64
         shoot(page, "preview")
         expect(page.get_by_role("heading", name="Done")).to_be_visible(timeout=20_000)
         expect(preview).to_have_count(0)

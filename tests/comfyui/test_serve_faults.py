@@ -107,7 +107,7 @@ def test_previews_of_a_real_node_are_shown(served: Gateway) -> None:
         lambda: served.ask("GET", f"/executions/{made['id']}/preview"), lambda answer: answer[0] == 200, 20
     )
     assert (status, headers["Content-Type"]) == (200, "image/jpeg")
-    assert pixels(data)[1] == (32, 32)
+    assert pixels(data)[1] == (64, 64)
     ended = served.wait_for(lambda: served.ask("GET", f"/executions/{made['id']}")[1], lambda it: it["finished_at"])
     assert ended["state"] == "succeeded"
 
