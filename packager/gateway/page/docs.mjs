@@ -3,7 +3,7 @@ import { api } from "./api.mjs";
 import { copyButton, h } from "./dom.mjs";
 import { createLogin } from "./login.mjs";
 
-const METHODS = ["get", "post", "put", "delete"];
+const METHODS = ["post", "get", "put", "delete"];
 
 async function start() {
   try {
@@ -44,15 +44,16 @@ function operation({ id, method, path, summary, description, parameters, request
     h("h3", {}, h("span.method", {}, method), path), h("p", {}, summary), description && description !== summary && h("p.note", {}, description),
     parameters.length > 0 && h("table", {}, ...parameters.map((each) => h("tr", {}, h("th", { scope: "row" }, each.name),
       h("td", {}, `${each.in}${each.required ? ", required" : ""}`), h("td", {}, typeOf(each.schema)), h("td", {}, each.description)))),
-    ...Object.entries(requestBody?.content ?? {}).map(([type, { schema, example }]) => h("div", {}, h("h4", {}, `Body: ${type}`), told(schema), example && sample(example))),
+    ...Object.entries(requestBody?.content ?? {}).map(([type, { schema, examples = {} }]) => h("div", {}, h("h4", {}, `Body: ${type}`), told(schema),
+      ...Object.values(examples).map(sample))),
     h("h4", {}, "Answers"),
     h("table", {}, ...Object.entries(responses).map(([status, answer]) => h("tr", {}, h("th", { scope: "row" }, status), h("td", {}, answer.description),
       h("td", {}, ...Object.entries(answer.content ?? {}).flatMap(([type, { schema }]) => [h("span.note", {}, `${type} `), reference(schema)]))))));
 }
 
-function sample(example) {
-  const text = JSON.stringify(example, null, 2);
-  return h("div.text", {}, h("pre", { tabindex: 0 }, text), copyButton(text));
+function sample({ summary, value }) {
+  const text = JSON.stringify(value, null, 2);
+  return h("div.text", {}, h("span.note", {}, summary), h("pre", { tabindex: 0 }, text), copyButton(text));
 }
 
 /** A schema in words where it is simple or has a name, else as it is. */
