@@ -232,7 +232,7 @@ PARAMETERS: dict[str, Any] = {
         "name": "Priority",
         "in": "header",
         "description": "Its place in the queue, from u=0, the most urgent, to u=7 (RFC 9218); u=3 when not said.",
-        "schema": {"type": "string", "pattern": "^u=[0-7]$"},
+        "schema": {"enum": [f"u={urgency}" for urgency in range(8)]},
     },
     "WebhookURL": {
         "name": "Webhook-URL",

@@ -177,8 +177,10 @@ async def terms_of(request: web.Request, service: Service) -> Terms:
 
 def priority_of(request: web.Request) -> int:
     """The urgency ``u`` of the header Priority (RFC 9218). Raises Problem ``invalid-header``."""
-    given = ", ".join(request.headers.getall("Priority", []))
-    members = [each.strip() for each in given.split(",") if each.strip()]
+    if "Priority" not in request.headers:
+        return PRIORITY
+    given = ", ".join(request.headers.getall("Priority"))
+    members = [each.strip() for each in given.split(",")]
     unknown = [each for each in members if not _PRIORITY.fullmatch(each)]
     urgencies = [each for each in members if each.startswith("u=")]
     if unknown or len(urgencies) > 1:

@@ -34,7 +34,7 @@ async def test_what_is_urgent_runs_before_what_came_first(fake: FakeComfyUI, tmp
         assert colors == [0, 3, 5, 7, 8, 6, 1, 4, 2]
 
 
-@pytest.mark.parametrize("given", ["u=8", "u=-1", "u", "high", "u=1, u=2", "u=01"])
+@pytest.mark.parametrize("given", ["", "u=8", "u=-1", "u", "high", "u=1, u=2", "u=01"])
 async def test_a_priority_that_says_nothing_is_refused(fake: FakeComfyUI, tmp_path: Path, given: str) -> None:
     async with gateway(Settings(comfy=fake.url, state=tmp_path / "state")) as client:
         answer = await client.post(BLANK, json={}, headers={"Priority": given})
