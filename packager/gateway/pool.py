@@ -27,6 +27,11 @@ class Pool:
         """How many executions they hold."""
         return sum(worker.busy for worker in self.workers)
 
+    @property
+    def cold(self) -> dict[str, str]:
+        """Why workflows could not be warmed up, by name."""
+        return {name: reason for worker in self.workers for name, reason in worker.warmth.cold.items()}
+
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:

@@ -261,7 +261,8 @@ class Service:
         full = f"{waiting} executions are waiting, the most this gateway takes."
         if reason := self.not_ready or (full if waiting >= self.settings.queue_bound else ""):
             raise Problem("not-ready", reason, headers={"Retry-After": "1"})
-        return {"ready": True, "waiting": waiting, "running": self._pool.busy}
+        told: dict[str, Any] = {"ready": True, "waiting": waiting, "running": self._pool.busy}
+        return told | ({"cold": self._pool.cold} if self._pool.cold else {})
 
 
 @contextmanager

@@ -59,6 +59,7 @@ class Settings(BaseModel):
     deadline: float = Field(default=3600, gt=0)  # of one execution, from its start
     stall: float = Field(default=1800, ge=0)  # how long ComfyUI may say nothing of what it runs; 0: for ever
     boot: float = Field(default=600, gt=0)  # how long ComfyUI may take to start
+    warm_up: bool = True  # run each workflow once, as small as it goes, before a ComfyUI of ours is ready
     cancel_grace: float = Field(default=15, gt=0)  # then a ComfyUI of ours that ignores a cancel is replaced
     drain: float = Field(default=30, ge=0)  # how long running executions may take after SIGTERM
     recycle_after: int = Field(default=0, ge=0)  # executions, then a ComfyUI of ours is replaced; 0: never

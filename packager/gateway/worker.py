@@ -24,6 +24,7 @@ from .secrets import NO_SECRETS, Secrets
 from .settings import Settings
 from .supervise import Backend
 from .verdict import judge
+from .warm import WarmUp
 from .wear import Wear
 from .workflow import Workflow
 
@@ -61,6 +62,7 @@ class Worker:
         self._runs: dict[str, Run] = {}  # by prompt id
         self._checked = -1  # the backend's generation whose node classes were checked
         self._exchange = Exchange(backend, outputs, secrets)
+        self.warmth = WarmUp(workflows.values(), backend, self._exchange, store, outputs, settings)
         self._wrong = ""
         self._connected = asyncio.Event()
         self._draining = False
@@ -76,7 +78,7 @@ class Worker:
         """Why it cannot run anything now, in one sentence; empty when it can."""
         if self._connected.is_set():
             return ""
-        return self._wrong or self.backend.reason or "The connection to ComfyUI is being made."
+        return self._wrong or self.warmth.doing or self.backend.reason or "The connection to ComfyUI is being made."
 
     @property
     def busy(self) -> int:
@@ -177,6 +179,7 @@ class Worker:
             try:
                 async with self.backend.client.websocket(self._client_id) as events:
                     await self._check()
+                    await self.warmth.run()
                     self._connected.set()
                     self._board.work.ring()
                     self._look()

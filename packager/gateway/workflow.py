@@ -143,6 +143,12 @@ class Workflow:
         values = self._binder.complete(parameters)
         return {name: value for name, value in values.items() if name in parameters or name not in self._media}
 
+    def smallest(self) -> dict[str, Any]:
+        """Parameters of a run that is for nobody: defaults, and numbers as small as they may be. What has neither stays as
+        the capsule has it."""
+        numbers = (each for each in self.contract.inputs if each.type in ("integer", "number"))
+        return self.complete({each.name: each.minimum for each in numbers if each.minimum is not None})
+
     async def prepare(self, parameters: Mapping[str, Any], store: ExecutionStore, outputs: OutputStore) -> Prepared:
         """The graph for parameters that `complete` gave.
 

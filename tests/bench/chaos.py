@@ -105,6 +105,7 @@ class Gateways:
             "COMFY_CAPSULE_QUEUE_BOUND": "1000000",
             "COMFY_CAPSULE_LEASE": "3",
             "COMFY_CAPSULE_WORKERS": "1",
+            "COMFY_CAPSULE_WARM_UP": "false",  # it would be counted
         }
         if database:
             self._environment |= {

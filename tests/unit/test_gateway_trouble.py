@@ -36,7 +36,9 @@ class Ours(Attached):
 
 
 def settings_for(fake: FakeComfyUI, folder: Path, **more: Any) -> Settings:
-    return Settings(comfy=fake.url, state=folder / "state", **{"wait": 5.0, "cancel_grace": 0.2, **more})
+    return Settings(
+        comfy=fake.url, state=folder / "state", **{"wait": 5.0, "cancel_grace": 0.2, "warm_up": False, **more}
+    )
 
 
 async def code_of(answer: Any) -> tuple[int, str]:
@@ -173,3 +175,35 @@ async def test_somebody_elses_is_never_replaced(fake: FakeComfyUI, tmp_path: Pat
             assert (await client.post(BLANK, json={"color": color})).status == 200
         await asyncio.sleep(0.3)
         assert (await client.post(BLANK, json={})).status == 200
+
+
+async def test_a_comfyui_of_ours_is_ready_once_it_is_warm(fake: FakeComfyUI, tmp_path: Path) -> None:
+    fake.hold.clear()
+    settings = settings_for(fake, tmp_path, warm_up=True)
+    async with gateway(settings, ready=False, backends=[ours := Ours(fake)]) as client:
+        async with asyncio.timeout(5):
+            while not fake.submitted:
+                await asyncio.sleep(0.01)
+        assert "warmed up" in (await (await client.get("/readyz")).json())["detail"]
+        assert fake.submitted[0]["1"]["inputs"]["width"] == 1, "as small as it may be"
+        fake.hold.set()
+        async with asyncio.timeout(5):
+            while (await client.get("/readyz")).status != 200:
+                await asyncio.sleep(0.01)
+        assert (await (await client.get("/executions")).json())["executions"] == []
+        assert (await client.post(BLANK, json={})).status == 200
+        await ours.replace("It is replaced")
+        async with asyncio.timeout(5):
+            while len(fake.submitted) < 3:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_workflow_that_cannot_be_warmed_up_is_served_all_the_same(fake: FakeComfyUI, tmp_path: Path) -> None:
+    fake.failing = "1"
+    async with gateway(settings_for(fake, tmp_path, warm_up=True), backends=[ours := Ours(fake)]) as client:
+        assert "no such colour" in (await (await client.get("/readyz")).json())["cold"]["blank"]
+        fake.failing = ""
+        assert (await client.post(BLANK, json={})).status == 200
+        await ours.replace("It is replaced")
+        await asyncio.sleep(0.5)
+        assert len(fake.submitted) == 2, "it is not tried again"
