@@ -1,7 +1,8 @@
-"""When a ComfyUI of ours is to be replaced by a fresh one: it has run enough, or holds too much memory."""
+"""When a ComfyUI of ours is to be replaced by a fresh one: it has run enough, holds too much, or lost its GPU."""
 
 from __future__ import annotations
 
+from ..errors import CapsuleError
 from .problems import Problem
 from .settings import Settings
 from .supervise import Backend
@@ -29,6 +30,16 @@ class Wear:
         """Whether it has run as many as it may: it takes no more, and is replaced once it runs nothing."""
         most = self._settings.recycle_after
         return bool(most) and self._backend.own and self._ran >= most
+
+    async def sickness(self) -> str:
+        """Why it is to be replaced though it answers: asked for its device's memory, it fails once its GPU is gone."""
+        if self._backend.own and self._backend.up.is_set():
+            try:
+                await self._backend.client.system_stats()
+            except CapsuleError as error:
+                if error.code == "comfyui-error":
+                    return "ComfyUI can use its GPU no more"
+        return ""
 
     def overload(self) -> Problem | None:
         """What to say of the runs that are ended because it holds more memory than it may."""

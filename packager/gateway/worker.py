@@ -230,6 +230,8 @@ class Worker:
                 for run in self._runs.values():
                     run.fail(overload)
                 await self._replace("ComfyUI held more memory than it may")
+            elif not self._runs and (sickness := await self._wear.sickness()):
+                await self._replace(sickness)
             runs = {run.execution.id: run for run in self._runs.values()}
             tokens = {id: run.execution.token for id, run in runs.items()}
             try:

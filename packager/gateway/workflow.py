@@ -144,8 +144,10 @@ class Workflow:
         return {name: value for name, value in values.items() if name in parameters or name not in self._media}
 
     def smallest(self) -> dict[str, Any]:
-        """Parameters of a run that is for nobody: defaults, and numbers as small as they may be. What has neither stays as
-        the capsule has it."""
+        """Parameters of a run that is for nobody: defaults, and numbers as small as they may be.
+
+        What has neither stays as the capsule has it.
+        """
         numbers = (each for each in self.contract.inputs if each.type in ("integer", "number"))
         return self.complete({each.name: each.minimum for each in numbers if each.minimum is not None})
 

@@ -23,7 +23,7 @@ PIXEL = b"\x89PNG\r\n\x1a\nnot really a picture"
 class FakeComfyUI:
     """Attributes steer it: `hold` (cleared: nothing ends), `failing` (a node id that raises,
     in the graphs that `fails`, what `error` says), `refusing` (a node id
-    whose validation fails), `deaf` (ignores interrupts), `silent` (its websocket tells nothing), `classes`, and
+    whose validation fails), `deaf` (ignores interrupts), `silent` (its websocket tells nothing), `sick` (it cannot tell of its device), `classes`, and
     `required` (class → its required inputs).
 
     What came is in `submitted` (graphs, in order), `extra` (what came with each), `uploads` (name → bytes) and
@@ -36,7 +36,7 @@ class FakeComfyUI:
         self.failing = self.refusing = ""
         self.fails: Callable[[dict[str, Any]], bool] = lambda graph: True
         self.error = ("ValueError", "no such colour\n")
-        self.deaf = self.silent = False
+        self.deaf = self.silent = self.sick = False
         self.classes = list(CLASSES)
         self.files: dict[tuple[str, str], bytes] = {}
         self.uploads: dict[str, bytes] = {}
@@ -173,6 +173,8 @@ class FakeComfyUI:
                 await socket.send_json({"type": kind, "data": data})
 
     async def _stats(self, _: web.Request) -> web.Response:
+        if self.sick:
+            return web.Response(status=500)
         return web.json_response({"system": {"comfyui_version": "0.30.0", "argv": []}, "devices": []})
 
     async def _object_info(self, _: web.Request) -> web.Response:

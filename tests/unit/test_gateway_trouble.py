@@ -29,7 +29,8 @@ class Ours(Attached):
     async def replace(self, reason: str) -> bool:
         self.replaced += 1
         self.generation += 1
-        self.fake.deaf, self.fake.failing = False, ""
+        self.fake.deaf = self.fake.sick = False
+        self.fake.failing = ""
         self.fake.hold.set()
         await self.fake.die()
         return True
@@ -207,3 +208,13 @@ async def test_a_workflow_that_cannot_be_warmed_up_is_served_all_the_same(fake: 
         await ours.replace("It is replaced")
         await asyncio.sleep(0.5)
         assert len(fake.submitted) == 2, "it is not tried again"
+
+
+async def test_a_gpu_that_is_gone_is_noticed_before_anybody_asks(fake: FakeComfyUI, tmp_path: Path) -> None:
+    async with gateway(settings_for(fake, tmp_path, lease=0.3), backends=[ours := Ours(fake)]) as client:
+        fake.sick = True
+        async with asyncio.timeout(5):
+            while not ours.replaced:
+                await asyncio.sleep(0.01)
+        assert (await client.post(BLANK, json={})).status == 200
+        assert ours.replaced == 1
