@@ -21,10 +21,10 @@ PIXEL = b"\x89PNG\r\n\x1a\nnot really a picture"
 
 
 class FakeComfyUI:
-    """Attributes steer it: `hold` (cleared: nothing ends), `failing` (a node id that raises,
-    in the graphs that `fails`, what `error` says), `refusing` (a node id
-    whose validation fails), `deaf` (ignores interrupts), `silent` (its websocket tells nothing), `sick` (it cannot tell of its device), `classes`, and
-    `required` (class → its required inputs).
+    """Attributes steer it: `hold` (cleared: nothing ends), `failing` (a node id that raises, in the graphs that
+    `fails`, what `error` says), `refusing` (a node id whose validation fails), `deaf` (ignores interrupts), `silent`
+    (its websocket tells nothing), `sick` (it cannot tell of its device), `classes`, and `required` (class → its
+    required inputs).
 
     What came is in `submitted` (graphs, in order), `extra` (what came with each), `uploads` (name → bytes) and
     `prompts` (ids).
