@@ -18,6 +18,8 @@ from .settings import Settings, is_loopback
 
 #: The owner of everything when no key is configured.
 NOBODY = "local"
+#: The owner of what was asked for without a key where keys are needed: runs of public workflows.
+PUBLIC = "public"
 #: Answered without a key: they say nothing about workflows.
 OPEN = frozenset({"/livez", "/readyz", "/", "/docs"})
 _PAGE = "/page/"
@@ -54,7 +56,8 @@ def guard(settings: Settings) -> Middleware:
         if _may_change(request):
             _check_origin(request)
         request[KEY] = key = _key(request, settings)
-        request[OWNER] = request[SEES] = NOBODY if not settings.keys else key.name if key else ""
+        without = PUBLIC if settings.keys else NOBODY
+        request[OWNER] = request[SEES] = key.name if key is not None else without
         if key is not None and not _is_open(request):
             request[SEES] = None if "admin" in key.scopes else key.name
             _check_scope(request, key)
@@ -84,7 +87,7 @@ def _key(request: web.Request, settings: Settings) -> Key | None:
     cookie = "" if given else request.cookies.get(COOKIE, "")
     if cookie and (key := request.app[SESSIONS].key(cookie)) is not None:
         return key
-    if not _is_open(request):
+    if not _is_open(request) and not _is_public(request, settings):
         raise Problem(
             "unauthorised",
             "The API key is not known here." if given else "No API key was sent.",
@@ -123,6 +126,16 @@ def _is_open(request: web.Request) -> bool:
     """The page itself, and signing in and out."""
     signing = request.path == "/session" and request.method in ("POST", "DELETE")
     return request.path in OPEN or request.path.startswith(_PAGE) or signing
+
+
+def _is_public(request: web.Request, settings: Settings) -> bool:
+    """What public workflows need: themselves, their executions by ids that cannot be guessed, uploads; no lists."""
+    if not settings.public:
+        return False
+    first, _, rest = request.path.removeprefix("/ws").lstrip("/").partition("/")
+    if first == "workflows":
+        return not rest or rest.split("/")[0] in settings.public
+    return first == "files" or (first in ("executions", "batches") and bool(rest)) or request.path == "/session"
 
 
 def _check_origin(request: web.Request) -> None:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from ..contract import contract_document, parameters_schema
 from . import body
-from .auth import OWNER, SEES
+from .auth import OWNER, PUBLIC, SEES
 from .models import Execution, State
 from .present import batch_document, execution_document, file_document, place_of, problem_of
 from .problems import Problem
@@ -188,6 +188,7 @@ async def file(request: web.Request) -> web.StreamResponse:
 
 @routes.get("/workflows")
 async def workflows(request: web.Request) -> web.StreamResponse:
+    service = request.app[SERVICE]
     told = [
         {
             "name": each.name,
@@ -195,7 +196,8 @@ async def workflows(request: web.Request) -> web.StreamResponse:
             "description": each.contract.description,
             "capsule": each.digest,
         }
-        for each in request.app[SERVICE].workflows.values()
+        for each in service.workflows.values()
+        if request[OWNER] != PUBLIC or each.name in service.settings.public
     ]
     return _json({"workflows": told})
 

@@ -54,6 +54,8 @@ def serve_capsules(capsules: Sequence[Capsule], settings: Settings, report: Repo
     secrets = Secrets.of(capsules, settings, os.environ)
     log_to_stderr(secrets.shown)
     workflows = load(capsules, secrets)
+    if unknown := set(settings.public) - workflows.keys():
+        raise BadInput("bad-setting", f"No workflow {sorted(unknown)[0]!r} is served that could be public.")
     try:
         settings.state.mkdir(parents=True, exist_ok=True)
         with FileLock(settings.state / "lock", timeout=0):

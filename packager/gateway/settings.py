@@ -28,7 +28,7 @@ from .keys import Key, read_key
 
 _PREFIX = "COMFY_CAPSULE_"
 _MIB = 1024 * 1024
-_LISTS = ("arguments", "hosts", "fetch_allow", "fetch_hosts", "fetch_ports", "webhook_secrets")
+_LISTS = ("arguments", "public", "hosts", "fetch_allow", "fetch_hosts", "fetch_ports", "webhook_secrets")
 _SECRET = "whsec_"
 #: What no file of settings holds, and the variable that names the file which does.
 _UNWRITTEN_FILES = {"database": "DATABASE_FILE", "keys": "API_KEY_FILE", "webhook_secrets": "WEBHOOK_SECRET_FILE"}
@@ -51,6 +51,7 @@ class Settings(BaseModel):
     database: SecretStr = SecretStr("")  # where several gateways share their work: the URL of a PostgreSQL database
     blobs: Path | None = None  # where outputs and uploads are kept; None: in `state`; with one database, one folder
     secrets_dir: Path = Path("/run/secrets")  # a file NAME in it gives the secret NAME; the environment goes first
+    public: tuple[str, ...] = ()  # workflows that need no key, where keys are needed
     insecure: bool = False  # listen beyond loopback without a key
     hosts: tuple[str, ...] = ()  # further host names that requests may be sent to
 
@@ -160,6 +161,10 @@ def read_settings(
     if database_file := _named(environment, "DATABASE_FILE"):
         values["database"] = "".join(_lines(database_file)).strip()
     values["keys"] = (*values.get("keys", ()), *(key for line in lines if (key := read_key(line))))
+    if any(key.name == "public" for key in values["keys"]):
+        raise BadInput(
+            "bad-key-file", "An API key is named 'public', as those are who send none.", "Name it otherwise."
+        )
     if len({key.name for key in values["keys"]}) < len(values["keys"]):
         raise BadInput("bad-key-file", "Two API keys have one name, and would own each other's executions.")
     try:
