@@ -200,23 +200,6 @@ def contract_client(path: Path, language: Language, url: str) -> str:
     return client(read_capsule(path).contract, language, url)
 
 
-def serve(
-    capsules: Sequence[Path], *, key_file: Path | None, config: Path | None, report: Report, **arguments: Any
-) -> None:
-    """Serve `capsules` until stopped. `arguments` are the gateway's settings; None means: not said."""
-    from .gateway import read_settings, serve_capsules  # its libraries take a while to import
-
-    read = [read_capsule(path) for path in capsules]
-    serve_capsules(read, read_settings(key_file=key_file, config=config, **arguments), report)
-
-
-def gateway_settings(key_file: Path | None, config: Path | None, **arguments: Any) -> str:
-    """The settings that `serve` would use, as a TOML file."""
-    from .gateway import read_settings, settings_text
-
-    return settings_text(read_settings(key_file=key_file, config=config, **arguments))
-
-
 def build(
     path: Path,
     *,

@@ -1,39 +1,32 @@
-"""The command `comfy-capsule`: parse, call the engine, print. No logic."""
+"""The command `comfy-capsule`: what it can do, and how it tells what went wrong."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from importlib import import_module
 
 import click
 
-from . import actions, terminal
-from .capsule import read_capsule
-from .contract import DEFAULT_URL, Language, compare_contracts
-from .difference import differences, read_side
-from .digest_cache import clear_digests, verify_digests
-from .errors import BadInput, Blocked, Cancelled, CapsuleError, of_system
-from .materialise import Packs
+from .errors import BadInput, Cancelled, CapsuleError, of_system
 
-FILE = click.Path(dir_okay=False, path_type=Path)
-FOLDER = click.Path(file_okay=False, path_type=Path)
+_NAMES = ("snapshot", "export", "inspect", "contract", "serve", "build", "restore", "verify", "diff", "digests")
 
 
-def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--json``: the answer, or the error, as JSON on standard output."""
-    return click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")(function)
+class _Commands(click.Group):
+    """Each is imported when it is asked for: `serve` shall not wait for what only the others need."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_NAMES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _NAMES:
+            return None
+        module = import_module(f"{__package__}.{'serve_command' if cmd_name == 'serve' else 'commands'}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
 
 
-def python_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--python``: for an install whose Python stands in no usual place."""
-    return click.option("--python", type=FILE, help="The Python that runs this ComfyUI, when it has no venv inside.")(
-        function
-    )
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="comfy-capsule", prog_name="comfy-capsule")
 def command() -> None:
     """Seal a ComfyUI workflow with everything it needs; serve it, build its image, restore its ComfyUI.
@@ -42,345 +35,28 @@ def command() -> None:
     """
 
 
-@command.command()
-@click.option("--comfy", required=True, metavar="DIR|URL", help="A ComfyUI: its folder, or its address.")
-@click.option("--boot", is_flag=True, help="Boot it once, on loopback, to learn the packs' node classes.")
-@click.option("--workflow", type=FILE, help="Record what this workflow uses too: models, inputs, packs. Boots it.")
-@click.option("--api", type=FILE, help="The workflow's API graph, from ComfyUI's File → Export (API).")
-@click.option("--packs", type=click.Choice(["used", "all"]), default="all", show_default=True)
-@click.option("--look-up", is_flag=True, help="Ask Hugging Face and Civitai which addresses have the models' bytes.")
-@click.option("--trace", is_flag=True, help="Run the workflow once, and record every file that it opens.")
-@click.option("-o", "--out", type=FOLDER, help="Write the lock and the carried files into this folder.")
-@click.option("--strict", is_flag=True, help="Exit with 3 when a finding blocks exact reproduction.")
-@python_option
-@json_option
-def snapshot(
-    comfy: str,
-    boot: bool,
-    workflow: Path | None,
-    api: Path | None,
-    packs: Packs,
-    look_up: bool,
-    trace: bool,
-    out: Path | None,
-    strict: bool,
-    python: Path | None,
-    as_json: bool,
-) -> None:
-    """Read what a ComfyUI is: its commit, packs, Python environment.
+def _tell(error: CapsuleError) -> None:
+    from . import terminal
 
-    Example: comfy-capsule snapshot --comfy ~/ComfyUI -o lock/
-    """
-    with terminal.progress_bars(as_json) as report:
-        taken = actions.snapshot(
-            comfy,
-            python=python,
-            boot=boot,
-            workflow=workflow,
-            api=api,
-            packs=packs,
-            look_up=look_up,
-            trace=trace,
-            out=out,
-            report=report,
-        )
-    if as_json:
-        terminal.show_json({"lock": taken.lock.model_dump(mode="json"), "pylock": taken.pylock})
-    else:
-        terminal.show_lock(taken.lock, actions.count_distributions(taken.pylock))
-    if strict and as_json and any(item.blocks for item in taken.lock.findings):
-        sys.exit(Blocked.exit_status)  # which they are, the answer says already
-    actions.refuse_blocked(taken.lock.findings, strict)
-
-
-@command.command()
-@click.option("--comfy", required=True, metavar="DIR|URL", help="The ComfyUI the workflow was made in.")
-@click.option("--workflow", required=True, type=FILE, help="The workflow: UI json, or a picture made by ComfyUI.")
-@click.option("--api", type=FILE, help="The API graph, from ComfyUI's File → Export (API).")
-@click.option("-o", "--out", required=True, type=FILE, help="The capsule to write, NAME.capsule.zip.")
-@click.option("--name", help="The workflow's name in the API; else the capsule file's.")
-@click.option("--message", default="", help="What this version is.")
-@click.option("--look-up", is_flag=True, help="Ask Hugging Face and Civitai which addresses have the models' bytes.")
-@click.option("--trace", is_flag=True, help="Run the workflow once, and record every file that it opens.")
-@click.option("--parent", type=FILE, help="The capsule that this one follows: their contracts are compared.")
-@click.option("--strict", is_flag=True, help="Write nothing when a finding blocks exact reproduction; exit with 3.")
-@python_option
-@json_option
-def export(
-    comfy: str,
-    workflow: Path,
-    api: Path | None,
-    out: Path,
-    name: str | None,
-    message: str,
-    look_up: bool,
-    trace: bool,
-    parent: Path | None,
-    strict: bool,
-    python: Path | None,
-    as_json: bool,
-) -> None:
-    """Seal a workflow and its environment into a capsule.
-
-    Example: comfy-capsule export --comfy ~/ComfyUI --workflow w.json --api w.api.json -o w.capsule.zip
-    """
-    before = read_capsule(parent) if parent else None
-    with terminal.progress_bars(as_json) as report:
-        capsule = actions.export(
-            comfy,
-            workflow,
-            api,
-            out,
-            name=name,
-            message=message,
-            strict=strict,
-            look_up=look_up,
-            trace=trace,
-            parent=before,
-            python=python,
-            report=report,
-        )
-    difference = compare_contracts(before.contract, capsule.contract) if before else None
-    if as_json:
-        compared = {"contract_difference": difference.model_dump()} if difference else {}
-        terminal.show_json({"path": str(out), **actions.summary(capsule), **compared})
-        return
-    terminal.show_capsule(capsule, actions.count_distributions(capsule.pylock))
-    if difference:
-        terminal.show_contract_difference(difference, as_json)
-    terminal.say(f"written   {out}")
-
-
-@command.command()
-@click.argument("capsule", type=FILE)
-@json_option
-def inspect(capsule: Path, as_json: bool) -> None:
-    """Show what a capsule holds, after checking every byte of it."""
-    read = read_capsule(capsule)
-    if as_json:
-        terminal.show_json(actions.summary(read))
-    else:
-        terminal.show_capsule(read, actions.count_distributions(read.pylock))
-
-
-class ShowByDefault(click.Group):
-    """A group whose command `show` need not be said: ``contract X`` is ``contract show X``."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        said = args and (args[0] in self.commands or args[0] in ("-h", "--help"))
-        return super().parse_args(ctx, args if said or not args else ["show", *args])
-
-
-@command.group(cls=ShowByDefault)
-def contract() -> None:
-    """Print the JSON Schema of a capsule's parameters, or compare two contracts.
-
-    Examples: comfy-capsule contract w.capsule.zip --openapi; comfy-capsule contract diff old.zip new.zip
-    """
-
-
-@contract.command("show")
-@click.argument("capsule", type=FILE)
-@click.option("--openapi", is_flag=True, help="The OpenAPI 3.1 document of the served workflow instead.")
-@click.option("--client", type=click.Choice(["python", "typescript", "curl"]), help="A client that calls it instead.")
-@click.option("--url", default=DEFAULT_URL, show_default=True, help="Where the client finds the gateway.")
-def contract_show(capsule: Path, openapi: bool, client: Language | None, url: str) -> None:
-    """Print the JSON Schema of a capsule's parameters (`show` need not be said).
-
-    Example: comfy-capsule contract w.capsule.zip --client python > w_client.py
-    """
-    if client is not None:
-        sys.stdout.write(actions.contract_client(capsule, client, url))
-        return
-    terminal.show_json(actions.contract_document(capsule, openapi))
-
-
-@contract.command("diff")
-@click.argument("before", type=FILE)
-@click.argument("after", type=FILE)
-@json_option
-def contract_diff(before: Path, after: Path, as_json: bool) -> None:
-    """Say what changes for callers of one capsule when another takes its place; exit with 1 if it breaks them.
-
-    Example: comfy-capsule contract diff portrait-1.capsule.zip portrait-2.capsule.zip
-    """
-    difference = compare_contracts(read_capsule(before).contract, read_capsule(after).contract)
-    terminal.show_contract_difference(difference, as_json)
-    if difference.verdict == "breaking":
-        sys.exit(1)
-
-
-@command.command()
-@click.argument("capsules", type=FILE, nargs=-1, metavar="CAPSULE…")
-@click.option("--comfy", metavar="DIR|URL", help="A ComfyUI to start and watch, or one that runs.")
-@click.option("--config", type=FILE, help="Settings in a TOML file; arguments and the environment go first.")
-@click.option("--print-config", is_flag=True, help="Only print the settings that would be used, as such a file.")
-@click.option("--host", help="Where to listen; 127.0.0.1 when not said.")
-@click.option("--port", type=int, help="The port; 8288 when not said.")
-@click.option("--api-key-file", type=FILE, help="API keys, one a line; needed to listen beyond loopback.")
-@click.option("--insecure", is_flag=True, default=None, help="Listen beyond loopback without a key.")
-@click.option("--state", type=FOLDER, help="Where executions, uploads and outputs are kept.")
-@click.option("--secrets-dir", type=FOLDER, help="Where files give the secrets by name; /run/secrets when not said.")
-@click.option("--arg", "arguments", multiple=True, help="A further launch argument for a ComfyUI that is started.")
-@click.option(
-    "--embed-workflow/--no-embed-workflow", default=None, help="Save the editor graph with pictures; the default."
-)
-@python_option
-def serve(
-    capsules: tuple[Path, ...],
-    print_config: bool,
-    api_key_file: Path | None,
-    arguments: tuple[str, ...],
-    python: Path | None,
-    **settings: Any,
-) -> None:
-    """Serve capsules as a typed web API, in front of a ComfyUI.
-
-    Example: comfy-capsule serve w.capsule.zip --comfy http://127.0.0.1:8188
-    """
-    settings |= {"arguments": arguments or None, "python": str(python) if python else None, "key_file": api_key_file}
-    if print_config:
-        terminal.say(actions.gateway_settings(**settings).rstrip())
-    elif not capsules:
-        raise BadInput("bad-usage", "Name the capsules to serve.", "comfy-capsule serve w.capsule.zip --comfy URL")
-    else:
-        actions.serve(capsules, report=terminal.say_progress, **settings)
-
-
-@command.command()
-@click.argument("capsule", type=FILE)
-@click.option("-t", "--tag", help="The image's name, e.g. portrait:1.")
-@click.option("--base", help="The base image; a slim Debian when not said.")
-@click.option("--context-only", type=FOLDER, help="Write the build context into this folder, without an engine.")
-@click.option("--models-from", type=FOLDER, multiple=True, help="Look for models here, by their sha256.")
-@click.option("--packs", type=click.Choice(["used", "all"]), default="used", show_default=True)
-@json_option
-def build(
-    capsule: Path,
-    tag: str | None,
-    base: str | None,
-    context_only: Path | None,
-    models_from: tuple[Path, ...],
-    packs: Packs,
-    as_json: bool,
-) -> None:
-    """Build a container image that serves the capsule.
-
-    Example: comfy-capsule build w.capsule.zip -t portrait:1 --models-from ~/ComfyUI/models
-    """
-    if (tag is None) == (context_only is None):
-        raise BadInput("bad-usage", "Give either -t TAG or --context-only DIR.")
-    with terminal.progress_bars(as_json) as report:
-        made = actions.build(
-            capsule, tag=tag, base=base, folder=context_only, models_from=models_from, packs=packs, report=report
-        )
-    if as_json:
-        terminal.show_json(made)
-    else:
-        for key, value in made.items():
-            terminal.say(f"{key:<9} {value}")
-
-
-@command.command()
-@click.argument("capsule", type=FILE)
-@click.option("--into", required=True, type=FOLDER, help="The new ComfyUI folder.")
-@click.option("--trust", is_flag=True, help="Code of this capsule may run here: boot it to prove the result.")
-@click.option("--models-from", type=FOLDER, multiple=True, help="Look for models here, by their sha256.")
-@click.option("--dry-run", is_flag=True, help="Only say what would happen.")
-@json_option
-def restore(
-    capsule: Path, into: Path, trust: bool, models_from: tuple[Path, ...], dry_run: bool, as_json: bool
-) -> None:
-    """Make the exact ComfyUI of a capsule in a new folder, and prove it.
-
-    Example: comfy-capsule restore w.capsule.zip --into ~/ComfyUI-portrait --trust
-    """
-    if dry_run:
-        terminal.show_plan(actions.plan(capsule, into, trust=trust, models_from=models_from), as_json)
-        return
-    with terminal.progress_bars(as_json) as report:
-        done = actions.restore(capsule, into, trust=trust, models_from=models_from, report=report)
-    terminal.show_restored(done, as_json)
-    if not done.table.equal:
-        sys.exit(1)
-
-
-@command.command()
-@click.argument("capsule", type=FILE)
-@click.option("--comfy", required=True, type=FOLDER, metavar="DIR", help="The ComfyUI to compare.")
-@click.option("--trust", is_flag=True, help="Code of this install may run here: boot it and compare its nodes.")
-@json_option
-def verify(capsule: Path, comfy: Path, trust: bool, as_json: bool) -> None:
-    """Compare a ComfyUI with a capsule, line by line; exit with 0 only if they are equal."""
-    with terminal.progress_bars(as_json) as report:
-        table = actions.verify(capsule, comfy, trust=trust, report=report)
-    terminal.show_comparison(table, as_json)
-    if not table.equal:
-        sys.exit(1)
-
-
-@command.command()
-@click.argument("before", type=click.Path(exists=True, path_type=Path))
-@click.argument("after", type=click.Path(exists=True, path_type=Path))
-@json_option
-def diff(before: Path, after: Path, as_json: bool) -> None:
-    """Say what changed from one snapshot to another; exit with 1 if anything did.
-
-    Each is a capsule, the folder that `snapshot -o` wrote, or a ComfyUI's folder, which is read now.
-
-    Example: comfy-capsule diff worked.capsule.zip ~/ComfyUI
-    """
-    with terminal.progress_bars(as_json) as report:
-        changes = differences(read_side(before, report), read_side(after, report))
-    terminal.show_changes(changes, as_json)
-    if changes:
-        sys.exit(1)
-
-
-@command.group()
-def digests() -> None:
-    """The sha256 of files, remembered from earlier runs so that large models are not read each time."""
-
-
-@digests.command("verify")
-@json_option
-def digests_verify(as_json: bool) -> None:
-    """Read every file again whose digest is remembered; exit with 1 when one is wrong, and forget it."""
-    with terminal.progress_bars(as_json) as report:
-        checked = verify_digests(report)
-    terminal.show_checked(checked, as_json)
-    if checked.wrong:
-        sys.exit(1)
-
-
-@digests.command("clear")
-@json_option
-def digests_clear(as_json: bool) -> None:
-    """Forget every remembered digest."""
-    count = clear_digests()
-    if as_json:
-        terminal.show_json({"forgotten": count})
-    else:
-        terminal.say(f"forgotten {count} digest(s)")
+    terminal.show_error(error, "--json" in sys.argv[1:])
 
 
 def main() -> None:
     """Run the command; every error is one sentence and an exit status."""
-    as_json = "--json" in sys.argv[1:]
     try:
         sys.exit(command.main(standalone_mode=False) or 0)
     except CapsuleError as error:
-        terminal.show_error(error, as_json)
+        _tell(error)
         sys.exit(error.exit_status)
     except click.ClickException as error:
-        terminal.show_error(BadInput("bad-usage", error.format_message(), "See comfy-capsule --help."), as_json)
+        _tell(BadInput("bad-usage", error.format_message(), "See comfy-capsule --help."))
         sys.exit(BadInput.exit_status)
     except OSError as error:
         failed = of_system(error)
-        terminal.show_error(failed, as_json)
+        _tell(failed)
         sys.exit(failed.exit_status)
     except (click.Abort, KeyboardInterrupt):
-        terminal.show_error(Cancelled(), as_json)
+        _tell(Cancelled())
         sys.exit(Cancelled.exit_status)
 
 

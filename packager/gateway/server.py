@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
 import signal
+import socket
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +23,7 @@ from .app import AccessLog, build_app
 from .app import log as access_log
 from .blobs import LocalOutputs
 from .board import Board
+from .listener import address_of, listen
 from .log import log_to_stderr
 from .metrics import Metrics
 from .pool import Pool
@@ -38,18 +39,15 @@ from .workflow import Workflow
 log = logging.getLogger(__name__)
 
 
-def serve_capsules(capsules: Sequence[Capsule], settings: Settings, report: Report = silent) -> None:
-    """Serve until SIGTERM or SIGINT, then let running executions end and return.
+def serve(
+    capsules: Sequence[Capsule], settings: Settings, report: Report | None, listener: socket.socket | None
+) -> None:
+    """See `serve_capsules` of this package."""
+    with listener or listen(settings) as listening:
+        _serve_on(listening, capsules, settings, report or silent)
 
-    Args:
-        report: hears ``listening`` with the address, then ``ready``.
 
-    Raises:
-        BadInput: ``no-capsule``, ``same-name``, ``environments-differ``, ``no-comfyui``, ``comfyui-unreachable``,
-            ``not-comfyui``, ``port-taken``, ``bad-host``, ``state-in-use``, ``bad-state``, ``secret-missing``,
-            ``secret-unreadable``.
-        CapsuleError: when ComfyUI's install cannot be started at all.
-    """
+def _serve_on(listener: socket.socket, capsules: Sequence[Capsule], settings: Settings, report: Report) -> None:
     log_to_stderr()
     secrets = Secrets.of(capsules, settings, os.environ)
     log_to_stderr(secrets.shown)
@@ -60,7 +58,7 @@ def serve_capsules(capsules: Sequence[Capsule], settings: Settings, report: Repo
         settings.state.mkdir(parents=True, exist_ok=True)
         with FileLock(settings.state / "lock", timeout=0):
             with asyncio.Runner(loop_factory=_fast_loop()) as runner:
-                runner.run(_serve(workflows, settings, secrets, report))
+                runner.run(_serve(listener, workflows, settings, secrets, report))
     except Timeout as error:
         raise BadInput(
             "state-in-use",
@@ -141,7 +139,9 @@ def _backends(settings: Settings) -> list[Backend]:
     return [Supervised(settings, number, gpus[number % len(gpus)] if gpus else "") for number in range(count)]
 
 
-async def _serve(workflows: dict[str, Workflow], settings: Settings, secrets: Secrets, report: Report) -> None:
+async def _serve(
+    listener: socket.socket, workflows: dict[str, Workflow], settings: Settings, secrets: Secrets, report: Report
+) -> None:
     await _check_comfy(settings)
     backends = await asyncio.to_thread(_backends, settings)
     service, pool = assemble(workflows, settings, backends, secrets)
@@ -153,7 +153,8 @@ async def _serve(workflows: dict[str, Workflow], settings: Settings, secrets: Se
     reaping = asyncio.create_task(reap_orphans()) if os.getpid() == 1 else None
     try:
         await runner.setup()
-        address = await _listen(runner, settings)
+        await web.SockSite(runner, listener).start()
+        address = address_of(listener)
         log.info("listening on %s", address)
         report(Progress(phase="listening", item=address))
         working = asyncio.create_task(pool.run())
@@ -175,7 +176,7 @@ async def _serve(workflows: dict[str, Workflow], settings: Settings, secrets: Se
 
 
 async def _check_comfy(settings: Settings) -> None:
-    """What is wrong with ``--comfy`` is said before anything listens."""
+    """What is wrong with ``--comfy`` is said before anything is answered."""
     if settings.attached:
         async with ComfyClient(settings.comfy, timeout=10) as client:
             await client.system_stats()
@@ -185,20 +186,6 @@ async def _check_comfy(settings: Settings) -> None:
             f"There is no ComfyUI in {settings.comfy}.",
             "Give the folder that holds ComfyUI's main.py, or a URL.",
         )
-
-
-async def _listen(runner: web.AppRunner, settings: Settings) -> str:
-    try:
-        await web.TCPSite(runner, settings.host, settings.port, reuse_address=os.name == "posix").start()
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            message = f"Port {settings.port} on {settings.host} is already taken."
-            raise BadInput("port-taken", message, "Choose another with --port.") from error
-        raise BadInput(
-            "bad-host", f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}."
-        ) from error
-    host, port = runner.addresses[0][:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 async def _tell_ready(pool: Pool, report: Report) -> None:

@@ -66,9 +66,19 @@ def test_what_runs_inside_comfyui_needs_only_what_is_there() -> None:
 
 def test_the_engine_imports_without_its_heavy_helpers() -> None:
     """The command answers ``--help`` without importing a web server, a database or an engine's client."""
-    code = "import sys, comfy_capsule.packager.cli; print(*sorted(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    assert not {"sqlalchemy", "docker", "PIL", "jsonschema"} & set(loaded)
+    assert not {"sqlalchemy", "docker", "PIL", "jsonschema"} & loaded_by("commands")
+
+
+def test_the_gateway_listens_before_what_it_serves_with_is_imported() -> None:
+    early = loaded_by("cli", "serve_command", "gateway.settings", "gateway.listener")
+    assert not {"aiohttp", "sqlalchemy", "rich", "PIL", "jsonschema", "tomlkit"} & early
+
+
+def loaded_by(*modules: str) -> set[str]:
+    """The names of all modules that importing these parts of the engine imports."""
+    code = "import sys, {}; print(*sys.modules)".format(", ".join(f"comfy_capsule.packager.{each}" for each in modules))
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return set(done.stdout.split())
 
 
 COMMANDS = ("snapshot", "export", "inspect", "contract", "serve", "build", "restore", "verify", "diff", "digests")
