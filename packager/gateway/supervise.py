@@ -164,7 +164,7 @@ class Supervised:
         loop = asyncio.get_running_loop()
         deaths = 0
         while True:
-            began = loop.time()
+            began, self._replaced = loop.time(), ""
             try:
                 shutil.rmtree(self._base / "output", ignore_errors=True)  # what was wanted of it has been copied
                 self._process = process = await ComfyProcess.start(

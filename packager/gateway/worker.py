@@ -142,7 +142,7 @@ class Worker:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._wear.ran()
-        if self._wear.out and not self._runs:
+        if self._wear.out and not self._runs and not self._draining:
             self._begin(self._replace(f"ComfyUI has run {self._settings.recycle_after} executions"))
         self.release()
         if not task.cancelled() and task.exception() is not None:
