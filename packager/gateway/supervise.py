@@ -178,6 +178,8 @@ class Supervised:
                 )
                 self._remember(process)
                 await process.wait_ready(self._settings.boot)
+                if self._client is not None:
+                    await self._client.close()
                 self._client = ComfyClient(process.base_url)
                 self.generation += 1
                 self.reason = ""
