@@ -105,8 +105,9 @@ class AccessLog(AbstractAccessLogger):
 
 def problem_response(problem: Problem) -> web.Response:
     """The answer that tells `problem`."""
+    text = json.dumps(problem.document(), ensure_ascii=False)
     return web.Response(
-        text=json.dumps(problem.document(), ensure_ascii=False),
+        body=text.encode("utf-8", "replace"),  # it may quote a header that is no text
         status=problem.status,
         headers=problem.headers,
         content_type="application/problem+json",

@@ -57,7 +57,7 @@ async def talk(request: web.Request) -> web.StreamResponse:
     service = request.app[SERVICE]
     name = service.workflow(request.match_info["name"]).name
     hanging_up_cancels = body.flag(request, "cancel_on_disconnect")
-    if not web.WebSocketResponse().can_prepare(request):
+    if not _speaks_it(request):
         raise Problem(
             "no-websocket", "This address speaks the WebSocket protocol only.", "POST /workflows/NAME runs it."
         )
@@ -73,6 +73,13 @@ async def talk(request: web.Request) -> web.StreamResponse:
         request.app[SOCKETS].discard(socket)
         await conversation.end(cancel=hanging_up_cancels)
     return socket
+
+
+def _speaks_it(request: web.Request) -> bool:
+    try:
+        return bool(web.WebSocketResponse().can_prepare(request))
+    except UnicodeEncodeError:  # aiohttp quotes what is wrong, and cannot where it is no text
+        return False
 
 
 class _Conversation:

@@ -23,8 +23,9 @@ SEED = int(os.environ.get("COMFY_CAPSULE_SEED") or random.SystemRandom().randran
 REQUESTS = 800
 #: What parsers trip over.
 ODD = (
-    b"\0", b"\r\n", b"\n", b"\r", b"%00", b"%ff", b"\xff\xfe", b"--", b"--a", b"--a--", b'"', b"\\", b"{", b"}", b"[" * 50,
-    b"9" * 400, b"-1", b"1e999", b"NaN", b"\\ud800", b"../", b"//", b";", b",", b":", b"\xf0\x9f\x98\x80", b" " * 3000,
+    b"\0", b"\r\n", b"\n", b"\r", b"%00", b"%ff", b"\xff\xfe", b"--", b"--a", b"--a--", b'"', b"\\", b"{", b"}",
+    b"[" * 50, b"9" * 400, b"-1", b"1e999", b"NaN", b"\\ud800", b"../", b"//", b";", b",", b":", b"\xf0\x9f\x98\x80",
+    b" " * 3000,
     b"chunked", b"Transfer-Encoding: chunked\r\n", b"Content-Length: 5\r\n", b"Content-Encoding: gzip\r\n",
     b"Content-Transfer-Encoding: base64\r\n", b"Expect: 100-continue\r\n", b"Upgrade: websocket\r\n",
 )  # fmt: skip
@@ -80,16 +81,15 @@ def broken(dice: random.Random, data: bytes) -> bytes:
     return data
 
 
-async def status_of(port: int, data: bytes) -> int:
+async def status_of(port: int, data: bytes, seconds: float = 0.3) -> int:
     """The status of the answer; 0 when there is none, which is an answer, too, to half a request."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(data)
         with contextlib.suppress(ConnectionError):
             await writer.drain()
-            writer.write_eof()
         try:
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(seconds):
                 line = await reader.readline()
         except (TimeoutError, ConnectionError):
             return 0
@@ -108,7 +108,7 @@ async def test_no_broken_request_breaks_anything(
         port = client.server.port
         for head, body in whole_requests():
             length = f"Content-Length: {len(body)}\r\n\r\n".encode()
-            assert await status_of(port, head + length + body) not in (0, 500), "as they are, all are understood"
+            assert await status_of(port, head + length + body, 10) not in (0, 500), "as they are, all are understood"
         statuses = set()
         for number in range(REQUESTS):
             head, body = dice.choice(whole_requests())

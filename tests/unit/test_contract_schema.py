@@ -124,7 +124,8 @@ def test_the_document_has_every_route_of_the_gateway() -> None:
     told = {
         (method.upper(), path) for path, item in document["paths"].items() for method in item if method != "parameters"
     }
-    there = {(each.method, each.path) for each in (*routes, *site)} - {("GET", "/"), ("GET", "/page/{file}")}
+    pages = {("GET", path) for path in ("/", "/docs", "/page/{file}")}
+    there = {(each.method, each.path) for each in (*routes, *site)} - pages
     each = (("GET", ""), ("POST", ""), ("POST", "/batch"))
     generic = {(method, f"/workflows/{{name}}{more}") for method, more in each}
     concrete = {(method, f"/workflows/demo{more}") for method, more in each}
