@@ -184,6 +184,10 @@ JOB_HEADERS: dict[str, Any] = {
 }
 
 
+#: Any text in an address, without the zero byte, which some databases do not take.
+_TEXT: Schema = {"type": "string", "pattern": "^[^\\u0000]*$"}
+
+
 def _query(name: str, description: str, schema: Schema) -> dict[str, Any]:
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
@@ -194,7 +198,7 @@ def _path(name: str, description: str, schema: Schema | None = None) -> dict[str
         "in": "path",
         "required": True,
         "description": description,
-        "schema": schema or {"type": "string"},
+        "schema": schema or _TEXT,
     }
 
 
@@ -209,11 +213,11 @@ PARAMETERS: dict[str, Any] = {
         "cancel_on_disconnect", "Whether it is cancelled when whoever waits for it hangs up.", {"type": "boolean"}
     ),
     "Previews": _query("previews", "Whether it shows pictures of what it has so far.", {"type": "boolean"}),
-    "Filename": _query("filename", "The file's name, when the body is its bare bytes.", {"type": "string"}),
-    "OfWorkflow": _query("workflow", "Only executions of this workflow.", {"type": "string"}),
+    "Filename": _query("filename", "The file's name, when the body is its bare bytes.", _TEXT),
+    "OfWorkflow": _query("workflow", "Only executions of this workflow.", _TEXT),
     "InState": _query("state", "Only executions in this state.", {"enum": _STATES}),
     "Limit": _query("limit", "How many at most.", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
-    "Before": _query("before", "The last id of the page before: the next page.", {"type": "string"}),
+    "Before": _query("before", "The last id of the page before: the next page.", _TEXT),
     "Index": _path("index", "Which of its items, from 0.", {"type": "integer", "minimum": 0}),
     "Prefer": {
         "name": "Prefer",
