@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import uuid
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
 
 from ..comfy import GraphRefused
 from .exchange import Exchange
@@ -24,6 +22,9 @@ _POLL = 0.05  # seconds
 
 class WarmUp:
     """Of one ComfyUI, in each of its lives; somebody else's is left alone.
+
+    What it saves stays in the ComfyUI's own folder: a run that asks for the same is answered from ComfyUI's cache,
+    which names these files.
 
     Attributes:
         cold: why a workflow did not take it well, by name; such a one is not tried again.
@@ -80,17 +81,5 @@ class WarmUp:
             await client.delete_queued(prompt)
             await client.interrupt(prompt)
             return f"It did not end within {self._seconds:.0f} s."
-        await asyncio.to_thread(_remove, entry, self._backend)
         verdict = judge(entry, prepared.graph)
         return verdict.problem.message if verdict.problem is not None else ""
-
-
-def _remove(entry: Mapping[str, Any], backend: Backend) -> None:
-    for items in (items for output in entry.get("outputs", {}).values() for items in output.values()):
-        for item in items if isinstance(items, list) else ():
-            if isinstance(item, dict) and "filename" in item:
-                folder = backend.folder(str(item.get("type", "output")))
-                path = (folder / str(item.get("subfolder", "")) / str(item["filename"])).resolve() if folder else None
-                if folder and path and path.is_relative_to(folder):
-                    with contextlib.suppress(OSError):
-                        path.unlink()

@@ -140,7 +140,8 @@ def test_attached_and_started_give_the_picture_that_comfyui_gives(
 def test_a_comfyui_that_is_killed_is_started_again(
     comfy: RunningComfy, sealed: dict[str, Path], tmp_path: Path
 ) -> None:
-    with serving([sealed[name] for name in SMALL], comfy.install.root, tmp_path / "state") as gateway:
+    cold = {"COMFY_CAPSULE_WARM_UP": "false"}  # `slow` is slow once
+    with serving([sealed[name] for name in SMALL], comfy.install.root, tmp_path / "state", env=cold) as gateway:
         gateway.wait_ready()
         pid = json.loads((gateway.state / "worker-0" / "process.json").read_text())["pid"]
         id = start(gateway, "slow")
@@ -159,6 +160,16 @@ def test_a_comfyui_that_is_killed_is_started_again(
         gateway.process.send_signal(signal.SIGTERM)
         assert gateway.process.wait(30) == 0
         assert not Path(f"/proc/{pid}").exists()
+
+
+def test_the_run_that_warmed_it_up_can_be_asked_for(
+    comfy: RunningComfy, sealed: dict[str, Path], tmp_path: Path
+) -> None:
+    with serving([sealed["blank"]], comfy.install.root, tmp_path / "state") as gateway:
+        gateway.wait_ready()
+        assert "cold" not in gateway.ask("GET", "/readyz")[1]
+        assert gateway.ask("GET", "/executions")[1]["executions"] == []
+        assert pixels(picture_of(gateway, "blank", {"color": 0, "size": 1}))[1] == (1, 1)
 
 
 def test_an_unknown_parameter_is_named(attached: Gateway) -> None:
