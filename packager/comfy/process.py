@@ -10,7 +10,7 @@ import re
 import signal
 import tempfile
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -77,6 +77,7 @@ class ComfyProcess:
         user_dir: Path | None = None,
         through: Sequence[str | Path] = (),
         env: Mapping[str, str] | None = None,
+        without: Collection[str] = (),
         on_line: Callable[[str], None] | None = None,
     ) -> Self:
         """Start `install` and return at once; `wait_ready` waits for its server.
@@ -87,6 +88,7 @@ class ComfyProcess:
             temp_dir: the folder *below which* ComfyUI makes and removes ``temp``.
             through: a script and its arguments, which starts ``main.py`` with what follows.
             env: added to this process's environment.
+            without: names of this process's environment that it does not get.
             on_line: called with each line it prints, as it comes.
 
         Raises:
@@ -101,7 +103,7 @@ class ComfyProcess:
         argv = [str(install.python), *map(str, through), "main.py", *_arguments(install, chosen, folders), *extra_args]
         if cpu or (cpu is None and needs_cpu_flag(install)):
             argv.append("--cpu")
-        kept = {name: value for name, value in os.environ.items() if _is_inherited(name)}
+        kept = {name: value for name, value in os.environ.items() if _is_inherited(name) and name not in without}
         caches = cache_environment(install.root)
         if "HF_HOME" in caches:  # what it needs of the hub is there; a newer state of it would be another one
             kept = {"HF_HUB_OFFLINE": "1", **kept}

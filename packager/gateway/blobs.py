@@ -33,6 +33,13 @@ class LocalOutputs:
     def path(self, sha256: str) -> Path:
         return self._folder / sha256[:2] / sha256
 
+    async def local(self, sha256: str) -> Path | None:
+        path = self.path(sha256)
+        return path if path.is_file() else None
+
+    async def link(self, sha256: str, type: str, disposition: str) -> str:
+        return ""
+
     def expect(self) -> None:
         """A new file takes ten times as long as writing into one that is there: so one is there."""
         if not self._spare:

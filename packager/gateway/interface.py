@@ -167,5 +167,9 @@ class OutputStore(Protocol):
     async def remove_others(self, wanted: Collection[str], before: float) -> int:
         """Remove what is not `wanted` (sha256) and was last kept before `before`; how many bytes it were."""
 
-    def path(self, sha256: str) -> Path:
-        """The local file that holds the bytes; it may be missing."""
+    async def local(self, sha256: str) -> Path | None:
+        """A local file that holds the bytes; None when they are gone."""
+
+    async def link(self, sha256: str, type: str, disposition: str) -> str:
+        """Where a caller can have the bytes from without this gateway, for a while, with this Content-Type and
+        Content-Disposition; empty when he cannot."""

@@ -112,8 +112,7 @@ class Media:
             raise Problem(problem.code, said, problem.cure, parameter=each.name) from problem
         filename = safe_filename(answer.name) or each.name
         if "." not in filename:
-            with self._outputs.path(sha256).open("rb") as file:
-                filename += _suffix(file.read(16))
+            filename += _suffix(_head(await self._local(sha256)))
         kind = answer.type if PLAIN_TYPE.fullmatch(answer.type) else media_type(filename)  # it becomes a header
         stored = await self._store.add_file(owner, filename, kind, size, sha256)
         await self.check(each.name, each.type, stored)
@@ -137,13 +136,21 @@ class Media:
     async def _upload(self, given: Mapping[str, Any], owner: str) -> StoredFile | None:
         return await self._store.get_file(given["file"], owner)
 
+    async def _local(self, sha256: str) -> Path:
+        path = await self._outputs.local(sha256)
+        if path is None:
+            raise Problem(
+                "output-missing", "The bytes of an upload are gone from the gateway's state.", "Send it again."
+            )
+        return path
+
     async def check(self, name: str, kind: str, stored: StoredFile) -> None:
         """Whether the stored file is what an input of `kind` takes.
 
         Raises:
             Problem: ``bad-media``, ``picture-too-large``.
         """
-        path = self._outputs.path(stored.sha256)
+        path = await self._local(stored.sha256)
         if kind in _PICTURES:
             wrong = await asyncio.to_thread(_wrong_picture, path, self._settings.pixel_limit)
         else:
@@ -186,11 +193,15 @@ def _wrong_magic(path: Path, kind: str) -> str:
     known = _MAGIC.get(kind)
     if known is None:
         return ""
-    with path.open("rb") as file:
-        head = file.read(16)
+    head = _head(path)
     if any(head[offset : offset + len(magic)] == magic for offset, magic in known):
         return ""
     return f"is no {kind} that can be read"
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(16)
 
 
 def _suffix(data: bytes) -> str:

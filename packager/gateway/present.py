@@ -116,10 +116,17 @@ async def _item_document(service: Service, item: Item, url: str, inline: bool) -
         "sha256": item.sha256,
     }  # fmt: skip
     if inline and item.size <= service.settings.inline_limit:
-        path = service.outputs.path(item.sha256)
+        path = await service.outputs.local(item.sha256)
+        if path is None:
+            raise gone(item.filename)
         data = path.read_bytes() if item.size < 65536 else await asyncio.to_thread(path.read_bytes)
         told["data"] = base64.b64encode(data).decode()
     return told
+
+
+def gone(filename: str) -> Problem:
+    """The bytes of a file that an execution names are not there any more."""
+    return Problem("output-missing", f"The bytes of {filename!r} are gone from the gateway's state.", "Run it again.")
 
 
 def _time(seconds: float) -> str | None:

@@ -13,7 +13,7 @@ from ..contract import contract_document, parameters_schema
 from . import body
 from .auth import OWNER, PUBLIC, SEES
 from .models import Execution, State
-from .present import batch_document, execution_document, file_document, place_of, problem_of
+from .present import batch_document, execution_document, file_document, gone, place_of, problem_of
 from .problems import Problem
 from .service import Service
 from .watch import watch
@@ -168,7 +168,7 @@ async def _output(service: Service, found: Execution, name: str, index: str) -> 
         return web.Response(text=str(item.value), headers=_SAFE)
     if item.kind == "json":
         return _json(item.value, headers=_SAFE)
-    return _file(service, item.sha256, item.type, item.filename)
+    return await _file(service, item.sha256, item.type, item.filename)
 
 
 @routes.post("/files")
@@ -183,7 +183,7 @@ async def file(request: web.Request) -> web.StreamResponse:
     stored = await service.store.get_file(request.match_info["id"], request[SEES])
     if stored is None:
         raise Problem("unknown-file", "There is no such upload.")
-    return _file(service, stored.sha256, stored.type, stored.filename)
+    return await _file(service, stored.sha256, stored.type, stored.filename)
 
 
 @routes.get("/workflows")
@@ -241,17 +241,18 @@ def _json(data: object, *, status: int = 200, headers: dict[str, str] | None = N
     return web.Response(text=text, status=status, headers=headers, content_type="application/json")
 
 
-def _file(service: Service, sha256: str, type: str, filename: str) -> web.StreamResponse:
-    """The bytes, with Range; never shown as a page of this origin, whatever they are."""
-    path = service.outputs.path(sha256)
-    if not path.is_file():
-        raise Problem(
-            "output-missing", f"The bytes of {filename!r} are gone from the gateway's state.", "Run it again."
-        )
+async def _file(service: Service, sha256: str, type: str, filename: str) -> web.StreamResponse:
+    """The bytes, with Range, or the way to where they are; never shown as a page of this origin, whatever they are."""
     shown = "inline" if type.startswith(("image/", "audio/", "video/")) and "svg" not in type else "attachment"
+    disposition = f"{shown}; filename*=UTF-8''{quote(filename, safe='')}"
+    if link := await service.outputs.link(sha256, type, disposition):
+        return web.Response(status=307, headers={"Location": link, "Cache-Control": "private, no-store"})
+    path = await service.outputs.local(sha256)
+    if path is None:
+        raise gone(filename)
     headers = {
         "Content-Type": type,
-        "Content-Disposition": f"{shown}; filename*=UTF-8''{quote(filename, safe='')}",
+        "Content-Disposition": disposition,
         "Content-Security-Policy": "sandbox; default-src 'none'",
         "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:",  # RFC 9530
         **_SAFE,

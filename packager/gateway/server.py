@@ -23,6 +23,7 @@ from .app import AccessLog, build_app
 from .app import log as access_log
 from .blobs import LocalOutputs
 from .board import Board
+from .interface import OutputStore
 from .listener import address_of, listen
 from .log import log_to_stderr
 from .metrics import Metrics
@@ -110,7 +111,7 @@ def assemble(
     store = SqlStore(shared or f"sqlite:///{settings.state / 'gateway.sqlite'}")
     instance = _instance(settings.state) if shared else ""
     metrics = Metrics()
-    outputs, board = LocalOutputs(settings.blobs or settings.state / "blobs", instance), Board(metrics.ended)
+    outputs, board = _outputs(settings, instance), Board(metrics.ended)
     pool = Pool(
         [
             Worker(f"{instance or 'worker'}-{number}", backend, workflows, store, outputs, board, settings, secrets)
@@ -118,6 +119,15 @@ def assemble(
         ]
     )
     return Service(settings, workflows, store, outputs, board, pool, metrics), pool
+
+
+def _outputs(settings: Settings, instance: str) -> OutputStore:
+    folder = settings.blobs or settings.state / "blobs"
+    if not settings.s3:
+        return LocalOutputs(folder, instance)
+    from .s3 import S3Outputs  # boto3 takes a while to import
+
+    return S3Outputs(settings.s3, folder, instance, seconds=settings.s3_link)
 
 
 def _instance(state: Path) -> str:

@@ -32,6 +32,8 @@ _LISTS = ("arguments", "public", "hosts", "fetch_allow", "fetch_hosts", "fetch_p
 _SECRET = "whsec_"
 #: What no file of settings holds, and the variable that names the file which does.
 _UNWRITTEN_FILES = {"database": "DATABASE_FILE", "keys": "API_KEY_FILE", "webhook_secrets": "WEBHOOK_SECRET_FILE"}
+#: What of the environment is for the bucket alone: a pack of the ComfyUI behind the gateway shall not have it.
+BUCKET_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _UNWRITTEN = frozenset(_UNWRITTEN_FILES)
 
 
@@ -50,6 +52,8 @@ class Settings(BaseModel):
     keys: tuple[Key, ...] = ()
     database: SecretStr = SecretStr("")  # where several gateways share their work: the URL of a PostgreSQL database
     blobs: Path | None = None  # where outputs and uploads are kept; None: in `state`; with one database, one folder
+    s3: str = ""  # keep them in a bucket instead, ``s3://BUCKET/PREFIX``, and give callers links to it
+    s3_link: float = Field(default=3600, gt=0, le=604800)  # how long such a link is good; S3 takes a week at most
     secrets_dir: Path = Path("/run/secrets")  # a file NAME in it gives the secret NAME; the environment goes first
     public: tuple[str, ...] = ()  # workflows that need no key, where keys are needed
     insecure: bool = False  # listen beyond loopback without a key
@@ -116,8 +120,8 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _share_blobs(self) -> Settings:
-        if self.database.get_secret_value() and self.blobs is None:
-            raise ValueError("with `database`, give `blobs`: the folder that all of its gateways see")
+        if self.database.get_secret_value() and self.blobs is None and not self.s3:
+            raise ValueError("with `database`, give `blobs`, a folder that all of its gateways see, or `s3`")
         return self
 
     @property

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from ..comfy import ComfyClient, ComfyProcess, find_install
 from ..errors import CapsuleError
-from .settings import Settings
+from .settings import BUCKET_SECRETS, Settings
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +125,7 @@ class Supervised:
         self._settings = settings
         self._base = (settings.state / f"worker-{number}").resolve()
         self._environment = {"CUDA_VISIBLE_DEVICES": gpu} if gpu else {}
+        self._without = BUCKET_SECRETS if settings.s3 else ()
         self._process: ComfyProcess | None = None
         self._client: ComfyClient | None = None
         self.model_loads = 0
@@ -174,6 +175,7 @@ class Supervised:
                     temp_dir=self._base / "temp",
                     user_dir=self._base / "user",
                     env=self._environment,
+                    without=self._without,
                     on_line=self._heard,
                 )
                 self._remember(process)

@@ -165,7 +165,10 @@ class Workflow:
                 if stored is None:
                     raise Problem("unknown-file", f"The upload of the parameter {name!r} is gone.", parameter=name)
                 reference = reference_of(stored.sha256, stored.filename)
-                files[reference] = outputs.path(stored.sha256)
+                path = await outputs.local(stored.sha256)
+                if path is None:
+                    raise Problem("unknown-file", f"The bytes of the parameter {name!r} are gone.", parameter=name)
+                files[reference] = path
                 values[name] = reference
         graph = self._binder.fill(values)
         for node, name, own, reference in self._places:
