@@ -67,7 +67,7 @@ soak: test bench ## every long matrix in full; its result goes into benchmarks/R
 PINS := uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --universal --python-version 3.11
 
 pins: venv ## the exact versions of what the gateway needs in an image
-	$(BIN)/$(PINS) --extra cli --extra s3 --no-emit-package uv --no-emit-package docker pyproject.toml -o packager/image/gateway-requirements.txt
+	$(BIN)/$(PINS) --extra cli --extra otel --extra s3 --no-emit-package uv --no-emit-package docker pyproject.toml -o packager/image/gateway-requirements.txt
 	grep '^uv==' requirements.txt | $(BIN)/$(PINS) - -o packager/image/uv-requirements.txt
 
 sonames: venv ## which Debian package holds which library, anew from the distribution's own index

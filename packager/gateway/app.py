@@ -39,7 +39,10 @@ _QUIET = frozenset({"/livez", "/readyz"})
 
 def build_app(service: Service) -> web.Application:
     """The application that serves `service`."""
-    app = web.Application(middlewares=[_problems, guard(service.settings)], client_max_size=service.settings.body_limit)
+    traced = [service.telemetry.middleware] if service.telemetry is not None else []
+    app = web.Application(
+        middlewares=[*traced, _problems, guard(service.settings)], client_max_size=service.settings.body_limit
+    )
     app[SERVICE] = service
     app[RATES] = Rates(service.settings.keys)
     app[SESSIONS] = Sessions.kept_in(service.settings.state, service.settings.keys)

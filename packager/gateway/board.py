@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,8 +60,8 @@ class Bell:
 class Board:
     """What is told here is only news; the truth is in the store."""
 
-    def __init__(self, ended: Callable[[Execution], None] | None = None) -> None:
-        """`ended` hears of each execution once, when it has ended here."""
+    def __init__(self, ended: Sequence[Callable[[Execution], None]] = ()) -> None:
+        """`ended` hear of each execution once, when it has ended here."""
         self._tell_ended = ended
         self._topics: dict[str, _Topic] = {}
         self._ended: deque[str] = deque()
@@ -80,8 +80,8 @@ class Board:
         topic = self._topic(execution.id)
         if topic.result is None:
             self._ended.append(execution.id)
-            if self._tell_ended is not None:
-                self._tell_ended(execution)
+            for tell in self._tell_ended:
+                tell(execution)
         topic.result, topic.preview = execution, None
         self.tell(execution.id, "end", {"state": execution.state})
         if execution.id in self.awaited:

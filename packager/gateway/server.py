@@ -34,6 +34,7 @@ from .service import Service
 from .settings import Settings
 from .store import SqlStore
 from .supervise import Attached, Backend, Supervised, end_orphans
+from .telemetry import Telemetry
 from .worker import Worker
 from .workflow import Workflow
 
@@ -110,15 +111,16 @@ def assemble(
     shared = settings.database.get_secret_value()
     store = SqlStore(shared or f"sqlite:///{settings.state / 'gateway.sqlite'}")
     instance = _instance(settings.state) if shared else ""
-    metrics = Metrics()
-    outputs, board = _outputs(settings, instance), Board(metrics.ended)
+    metrics, telemetry = Metrics(), Telemetry.asked()
+    outputs = _outputs(settings, instance)
+    board = Board([metrics.ended, telemetry.ended] if telemetry else [metrics.ended])
     pool = Pool(
         [
             Worker(f"{instance or 'worker'}-{number}", backend, workflows, store, outputs, board, settings, secrets)
             for number, backend in enumerate(backends)
         ]
     )
-    return Service(settings, workflows, store, outputs, board, pool, metrics), pool
+    return Service(settings, workflows, store, outputs, board, pool, metrics, telemetry), pool
 
 
 def _outputs(settings: Settings, instance: str) -> OutputStore:
@@ -181,6 +183,8 @@ async def _serve(
                 await _unwrapped(working)
         await asyncio.gather(*(backend.stop() for backend in backends))
         await service.store.close()
+        if service.telemetry is not None:
+            await asyncio.to_thread(service.telemetry.close)
         if reaping is not None:
             reaping.cancel()
 

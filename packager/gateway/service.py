@@ -19,6 +19,7 @@ from .models import Batch, Execution, NewBatch, NewExecution, Terms, Webhook
 from .pool import Pool
 from .problems import Problem
 from .settings import Settings
+from .telemetry import Telemetry
 from .workflow import Workflow
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Service:
         board: Board,
         pool: Pool,
         metrics: Metrics,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self.settings = settings
         self.workflows = workflows
@@ -49,6 +51,7 @@ class Service:
         self.media = Media(store, outputs, settings, self.foreign)
         self._pool = pool
         self.metrics = metrics
+        self.telemetry = telemetry
         self._own_bounds = {key.name: key.concurrency for key in settings.keys}
         self.draining = False
         self._leaving: set[asyncio.Task[Execution]] = set()
@@ -177,6 +180,8 @@ class Service:
                 worker=worker.name if worker else "",
                 lease=self.settings.lease,
             )
+            if made and self.telemetry is not None:
+                self.telemetry.made(execution.id)
             if worker and made and execution.state == "running":
                 taken = True
                 worker.take(execution)

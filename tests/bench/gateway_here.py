@@ -45,6 +45,8 @@ async def gateway(
             await asyncio.wait([working])
             await asyncio.gather(*(backend.stop() for backend in backends))
             await service.store.close()
+            if service.telemetry is not None:
+                await asyncio.to_thread(service.telemetry.close)
 
 
 async def state_of(client: TestClient[Any, Any], id: str, wanted: str, seconds: float = 5) -> dict[str, Any]:
