@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -34,6 +35,7 @@ _BY_STATUS = {
 }
 #: Where a request keeps the pattern of its route.
 _ROUTE: Any = web.RequestKey("route", str) if hasattr(web, "RequestKey") else "route"
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _QUIET = frozenset({"/livez", "/readyz"})
 
 
@@ -91,6 +93,13 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
         return problem_response(Problem("bad-request", "The body is not what its headers say, or is cut off."))
     except (ConnectionResetError, BrokenPipeError):
         raise  # the client is gone; there is nobody to answer
+    except OSError as error:
+        if error.errno not in _FULL:
+            log.exception("%s %s failed", request.method, request.path)
+            return problem_response(Problem("internal", "The gateway failed; its log says how."))
+        log.error("%s %s: %s", request.method, request.path, error.strerror)
+        said = "The gateway's disk is full."
+        return problem_response(Problem("store-failed", said, "Try again later.", headers={"Retry-After": "60"}))
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         return problem_response(Problem("internal", "The gateway failed; its log says how."))
