@@ -25,6 +25,7 @@ FIGURES = {
     "snapshot_stall.py": ("snapshot-loop-stall-ms",),
     "gateway_latency.py": ("gateway-p50-ratio", "gateway-p99-ratio"),
     "gateway_proxy.py": ("gateway-vs-proxy-p50", "gateway-vs-proxy-p99"),
+    "gateway_large.py": ("gateway-large-copies",),
     "gateway_load.py": ("gateway-throughput-ratio", "gateway-waiting-mb", "gateway-listen-s"),
 }
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,9 +34,12 @@ class Exchange:
         for reference, source in files.items():
             if reference in self._uploaded:
                 continue
-            data = source if isinstance(source, bytes) else await asyncio.to_thread(source.read_bytes)
-            subfolder, _, name = reference.rpartition("/")
-            await self._backend.client.upload_image(data, name, subfolder=subfolder, overwrite=True)
+            if (folder := self._backend.folder("input")) is not None:
+                await asyncio.to_thread(_place, source, folder / reference)
+            else:
+                data = source if isinstance(source, bytes) else await asyncio.to_thread(source.read_bytes)
+                subfolder, _, name = reference.rpartition("/")
+                await self._backend.client.upload_image(data, name, subfolder=subfolder, overwrite=True)
             self._uploaded.add(reference)
 
     async def fetch(self, reference: Reference) -> tuple[str, int]:
@@ -64,3 +69,14 @@ class Exchange:
             if isinstance(error, Problem):
                 raise
             raise missing(reference, error.message) from error
+
+
+def _place(source: Path | bytes, place: Path) -> None:
+    """A copy at `place`, whole or not at all; never a link: a node may write over what it reads."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = place.with_name(f".{place.name}.part")
+    if isinstance(source, bytes):
+        temporary.write_bytes(source)
+    else:
+        shutil.copyfile(source, temporary)
+    os.replace(temporary, place)

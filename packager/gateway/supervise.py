@@ -51,7 +51,7 @@ class Backend(Protocol):
         """The client of the ComfyUI that is, or last was, up."""
 
     def folder(self, type: str) -> Path | None:
-        """Where its files of `type` (``output``, ``temp``) are, links followed, when they are ours to read."""
+        """Where its files of `type` (``input``, ``output``, ``temp``) are, links followed, when they are ours."""
 
     async def run(self) -> None:
         """Watch it for ever."""
@@ -157,7 +157,8 @@ class Supervised:
     def folder(self, type: str) -> Path | None:
         if self._process is None:
             return None
-        return {"output": self._process.output_dir, "temp": self._process.temp_dir}.get(type)
+        process = self._process
+        return {"input": process.input_dir, "output": process.output_dir, "temp": process.temp_dir}.get(type)
 
     async def run(self) -> None:
         python = Path(self._settings.python) if self._settings.python else None
@@ -167,7 +168,8 @@ class Supervised:
         while True:
             began, self._replaced = loop.time(), ""
             try:
-                shutil.rmtree(self._base / "output", ignore_errors=True)  # what was wanted of it has been copied
+                for folder in ("input", "output"):  # what was wanted has been copied, and what is needed will be
+                    shutil.rmtree(self._base / folder, ignore_errors=True)
                 self._process = process = await ComfyProcess.start(
                     install,
                     input_dir=self._base / "input",
