@@ -59,6 +59,14 @@ class Binder:
 
         self.contract = contract
         self._inputs = {each.name: each for each in contract.inputs}
+        # What each call would otherwise look for in every input again; a large graph has thousands.
+        self._places = {name: place for place, name in enumerate(self._inputs)}
+        self._required = tuple(each for each in contract.inputs if each.required)
+        self._seeds = tuple((each.name, *_seed_bounds(each)) for each in contract.inputs if each.type == "seed")
+        self._defaults = {each.name: each.default for each in contract.inputs}
+        self._template = {
+            each.name: each.default for each in contract.inputs if each.type == "seed" or each.default is not None
+        }
         self._schemas: dict[str, Schema] = {each.name: input_schema(each) for each in contract.inputs}
         self._validators = {name: Draft202012Validator(schema) for name, schema in self._schemas.items()}
         self._graph = _copied(graph)  # with the defaults in it; media have the capsule's own file there already
@@ -99,46 +107,47 @@ class Binder:
     def complete(self, parameters: Mapping[str, Any], *, draw_seed: DrawSeed | None = None) -> dict[str, Any]:
         """Parameters that were checked, in the types ComfyUI wants, with seeds drawn and defaults filled in."""
         draw = draw_seed or _draw
-        values: dict[str, Any] = {}
-        for each in self.contract.inputs:
-            if each.name in parameters:
-                values[each.name] = _exact(each, parameters[each.name])
-            elif each.type == "seed":
-                values[each.name] = draw(*_seed_bounds(each))
-            elif each.default is not None:
-                values[each.name] = each.default
+        values = dict(self._template)
+        for name, lowest, highest in self._seeds:
+            if name not in parameters:
+                values[name] = draw(lowest, highest)
+        for name, value in parameters.items():
+            values[name] = _exact(self._inputs[name], value)
+        if len(values) > len(self._template):  # some have no default: into the contract's order
+            values = {name: values[name] for name in self._inputs if name in values}
         return values
 
     def fill(self, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """A copy of the graph with the `values` in it that `complete` gave."""
         filled = _copied(self._graph)
         for name, value in values.items():
-            each = self._inputs[name]
-            if value is None or value is not each.default:  # defaults stand there
-                _set(filled, each, value)
+            if value is None or value is not self._defaults[name]:  # defaults stand there
+                _set(filled, self._inputs[name], value)
         return filled
 
     def _problems(self, parameters: object, *, media_are_names: bool) -> list[Problem]:
         if not isinstance(parameters, Mapping):
             return [Problem("", f"the parameters are {_kind(parameters)}", "an object is needed")]
-        problems = [
+        unknown = [
             Problem(str(name), "there is no such parameter", f"there are {', '.join(self._inputs) or 'none'}")
             for name in parameters
             if name not in self._inputs
         ]
-        for each in self.contract.inputs:
-            if each.name not in parameters:
-                if each.required:
-                    problems.append(Problem(each.name, "it is missing", allowed_words(each)))
+        problems = [
+            Problem(each.name, "it is missing", allowed_words(each))
+            for each in self._required
+            if each.name not in parameters
+        ]
+        for name, value in parameters.items():
+            if (each := self._inputs.get(name)) is None:
                 continue
-            value = parameters[each.name]
             if media_are_names and each.type in MEDIA_TYPES:
                 wrong = _wrong_file_name(value)
             else:
                 wrong = self._wrong(each, value)
             if wrong:
-                problems.append(Problem(each.name, wrong, allowed_words(each)))
-        return problems
+                problems.append(Problem(name, wrong, allowed_words(each)))
+        return unknown + sorted(problems, key=lambda problem: self._places[problem.parameter])
 
     def _wrong(self, each: Input, value: Any) -> str:
         """Why the schema of `each` does not allow `value`, or an empty string."""
