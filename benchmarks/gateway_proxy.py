@@ -34,7 +34,7 @@ from comfy_capsule.packager.comfy import free_port  # noqa: E402
 PEER = "comfy-api-proxy==0.1.6"
 ROUNDS, WARM_UP = 200, 20
 EVERY = 0.003  # seconds between the polling client's questions
-ENDED = frozenset({"succeeded", "failed", "canceled", "expired"})
+ENDED = frozenset({"succeeded", "failed", "canceled"})  # "expired" is also said of one that has not begun
 
 
 @asynccontextmanager
