@@ -12,7 +12,6 @@ import asyncio
 import base64
 import copy
 import json
-import statistics
 import sys
 import tempfile
 import time
@@ -23,6 +22,8 @@ from typing import Any
 import aiohttp
 
 sys.path[:0] = [str(Path(__file__).parent.parent / "tests")]
+
+from percentiles import percentile  # noqa: E402
 
 from bench import bench_install, running  # noqa: E402
 from bench.gateway import blank_capsule, serving  # noqa: E402
@@ -78,10 +79,6 @@ async def measure(base: str, url: str) -> tuple[list[float], list[float]]:
                 by_hand.append(middle - begun)
                 served.append(end - middle)
     return by_hand, served
-
-
-def percentile(values: list[float], percent: int) -> float:
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ import asyncio
 import base64
 import copy
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,8 @@ from typing import Any
 import aiohttp
 
 sys.path[:0] = [str(Path(__file__).parent.parent / "tests")]
+
+from percentiles import percentile  # noqa: E402
 
 from bench import bench_install, running  # noqa: E402
 from bench.gateway import blank_capsule, serving  # noqa: E402
@@ -127,10 +128,6 @@ async def measure(gateway: str, comfy: str, state: Path) -> dict[str, list[float
                 if turn >= WARM_UP:
                     took[name].append(seconds)
     return took
-
-
-def percentile(values: list[float], percent: int) -> float:
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import statistics
 import sys
 import tempfile
 import time
@@ -21,6 +20,8 @@ from typing import Any
 import aiohttp
 
 sys.path[:0] = [str(Path(__file__).parent.parent / "tests")]
+
+from percentiles import percentile  # noqa: E402
 
 from bench import cache_root, fresh_install, running  # noqa: E402
 from browser.packs import clone_ourselves, install_requirements, publish_ourselves  # noqa: E402
@@ -95,10 +96,6 @@ async def measure(base: str) -> float:
         shown = ", ".join(f"p{percent} {percentile(values, percent):.1f}" for percent in (50, 90, 99))
         print(f"{name}: {len(values)} requests, {shown}, max {max(values):.1f} ms", file=sys.stderr)
     return percentile(busy, 99)
-
-
-def percentile(values: list[float], percent: int) -> float:
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def main() -> int:

@@ -36,3 +36,12 @@ async def fake() -> AsyncIterator[object]:
 
     async with FakeComfyUI() as stand_in:
         yield stand_in
+
+
+@pytest.fixture
+async def other() -> AsyncIterator[object]:
+    """A second one, beside `fake`."""
+    from bench.fake_comfyui import FakeComfyUI
+
+    async with FakeComfyUI() as stand_in:
+        yield stand_in

@@ -16,6 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from ..contract import openapi
 from .auth import RATES, SESSIONS, Handler, guard
 from .keys import Rates
+from .metrics import route_of
 from .problems import Problem
 from .retention import Retention
 from .routes import DOCUMENT, SERVICE, routes
@@ -79,8 +80,7 @@ async def _by_itself(app: web.Application) -> AsyncIterator[None]:
 
 @web.middleware
 async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    resource = request.match_info.route.resource
-    request[_ROUTE] = resource.canonical if resource is not None else "other"
+    request[_ROUTE] = route_of(request)
     try:
         if "%00" in request.raw_path:  # no name here has one, and some databases take none
             raise Problem("bad-request", "The address holds a zero byte.")
@@ -93,14 +93,11 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
         return problem_response(Problem("bad-request", "The body is not what its headers say, or is cut off."))
     except (ConnectionResetError, BrokenPipeError):
         raise  # the client is gone; there is nobody to answer
-    except OSError as error:
-        if error.errno not in _FULL:
-            log.exception("%s %s failed", request.method, request.path)
-            return problem_response(Problem("internal", "The gateway failed; its log says how."))
-        log.error("%s %s: %s", request.method, request.path, error.strerror)
-        said = "The gateway's disk is full."
-        return problem_response(Problem("store-failed", said, "Try again later.", headers={"Retry-After": "60"}))
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            log.error("%s %s: %s", request.method, request.path, error.strerror)
+            said = "The gateway's disk is full."
+            return problem_response(Problem("store-failed", said, "Try again later.", headers={"Retry-After": "60"}))
         log.exception("%s %s failed", request.method, request.path)
         return problem_response(Problem("internal", "The gateway failed; its log says how."))
 

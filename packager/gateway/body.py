@@ -36,7 +36,7 @@ async def parameters_of(request: web.Request, service: Service, workflow: Workfl
         return await _multipart(request, service, workflow, owner)
     if not request.can_read_body:
         return {}
-    if kind != "application/json" and not kind.endswith("+json"):
+    if not _is_json(kind):
         raise Problem(
             "unsupported-media-type",
             f"A body of type {kind!r} is not understood.",
@@ -108,14 +108,22 @@ async def keep_body(request: web.Request, service: Service, owner: str) -> Store
         except ValueError as error:
             raise Problem("bad-request", f"The multipart body cannot be read: {error}.") from error
         if stored is None:
-            raise Problem("bad-request", "No file was sent.", "Send it as a part of its own, or as the whole body.")
+            raise _no_file()
         return stored
     if not request.can_read_body:
-        raise Problem("bad-request", "No file was sent.", "Send it as a part of its own, or as the whole body.")
+        raise _no_file()
     limit = service.settings.file_limit
     sha256, size = await service.outputs.put_stream(request.content.iter_chunked(_CHUNK), limit=limit)
     filename = safe_filename(request.query.get("filename", "")) or "file"
     return await service.store.add_file(owner, filename, _type_of(request.headers, filename), size, sha256)
+
+
+def _no_file() -> Problem:
+    return Problem("bad-request", "No file was sent.", "Send it as a part of its own, or as the whole body.")
+
+
+def _is_json(kind: str) -> bool:
+    return kind == "application/json" or kind.endswith("+json")
 
 
 def parse_json(data: bytes) -> object:
@@ -156,7 +164,7 @@ async def items_of(request: web.Request) -> list[Any]:
         Problem: ``invalid-json``, ``body-too-large``, ``unsupported-media-type``.
     """
     kind = request.content_type.lower()
-    if kind != "application/json" and not kind.endswith("+json"):
+    if not _is_json(kind):
         raise Problem("unsupported-media-type", f"A batch of type {kind!r} is not understood.", "Send JSON.")
     given = parse_json(await request.read())
     if not isinstance(given, dict) or given.keys() != {"items"} or not isinstance(given["items"], list):

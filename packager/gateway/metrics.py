@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -13,6 +14,12 @@ from .models import Execution
 from .supervise import Backend
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+
+
+def route_of(request: web.Request) -> str:
+    """The pattern of its route, never its path: paths have no end."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "other"
 
 
 class WorkerState(Protocol):
@@ -57,7 +64,7 @@ class Metrics:
             self._durations.labels(execution.workflow, "running").observe(max(0, execution.finished - started))
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request. `route` is its pattern, never its path: paths have no end."""
+        """Count a request to a `route_of`."""
         self._requests.labels(method, route, str(status)).observe(seconds)
 
     def text(self, workers: Sequence[WorkerState], *, waiting: int) -> bytes:

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from ..errors import BadInput
 from .auth import Handler
+from .metrics import route_of
 from .models import Execution
 
 #: Any of these asks for traces.
@@ -65,8 +66,7 @@ class Telemetry:
         """A span around each request, below the one that the caller's ``traceparent`` names."""
         if request.path in _QUIET:
             return await handler(request)
-        resource = request.match_info.route.resource
-        route = resource.canonical if resource is not None else "other"
+        route = route_of(request)
         with self._tracer.start_as_current_span(
             f"{request.method} {route}",
             context=self._propagate.extract(request.headers),

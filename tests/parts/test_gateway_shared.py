@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -13,23 +12,11 @@ import pytest
 
 from bench.fake_comfyui import PIXEL, FakeComfyUI
 from bench.gateway_here import BLANK, gateway, state_of
-from bench.postgres import PASSWORD, Postgres, postgres
+from bench.postgres import PASSWORD, Postgres
 from comfy_capsule.packager.errors import BadInput
 from comfy_capsule.packager.gateway import Settings, read_settings, settings_text
 
 ASYNC = {"Prefer": "respond-async"}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres() as running:
-        yield running
-
-
-@pytest.fixture
-async def other() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as stand_in:
-        yield stand_in
 
 
 class Gateways:

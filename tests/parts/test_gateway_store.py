@@ -6,12 +6,12 @@ import asyncio
 import sqlite3
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from bench.postgres import PASSWORD, Postgres, postgres
+from bench.postgres import PASSWORD, Postgres
 from comfy_capsule.packager.errors import BadInput
 from comfy_capsule.packager.gateway.blobs import LocalOutputs
 from comfy_capsule.packager.gateway.board import Board
@@ -21,12 +21,6 @@ from comfy_capsule.packager.gateway.store import SqlStore
 from comfy_capsule.packager.gateway.tables import about, open_database
 
 NEW = NewExecution(workflow="w", capsule="c", owner="ann", parameters={"seed": 1})
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres() as running:
-        yield running
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,6 @@ from comfy_capsule.packager.gateway import Settings
 from comfy_capsule.packager.gateway.supervise import Attached
 
 ASYNC = {"Prefer": "respond-async"}
-
-
-@pytest.fixture
-async def other() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as stand_in:
-        yield stand_in
 
 
 def settings_for(fake: FakeComfyUI, folder: Path, **more: Any) -> Settings:
