@@ -58,7 +58,10 @@ def build_app(service: Service) -> web.Application:
         webhooks=bool(service.settings.webhook_secrets),
     )
     app[DOCUMENT] = json.dumps(document, ensure_ascii=False).encode()
-    app.add_routes([*routes, *talk_routes, *site_routes])
+    for each in (*routes, *talk_routes, *site_routes):
+        assert isinstance(each, web.RouteDef)
+        kwargs = {**each.kwargs, "expect_handler": _expected}
+        app.add_routes([web.RouteDef(each.method, each.path, each.handler, kwargs)])
     app[SOCKETS] = set()
     app.on_shutdown.append(hang_up)
     app.cleanup_ctx.append(_by_itself)
@@ -76,6 +79,12 @@ async def _by_itself(app: web.Application) -> AsyncIterator[None]:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     await service.foreign.close()
+
+
+async def _expected(request: web.Request) -> None:
+    """RFC 9110, 10.1.1: 100-continue is answered, and any other word passed over, for aiohttp fails at odd bytes."""
+    if request.version >= (1, 1) and request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 @web.middleware

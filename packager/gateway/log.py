@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
+
+from aiohttp import BadContentDispositionHeader, BadContentDispositionParam
 
 #: The id of the execution that the running task works on.
 EXECUTION: ContextVar[str] = ContextVar("capsule_execution", default="")
@@ -41,3 +44,6 @@ def log_to_stderr(shown: Callable[[str], str] = str) -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    # They quote what a client sent, past this log; and Python keeps each that differs for ever.
+    warnings.simplefilter("ignore", BadContentDispositionHeader)
+    warnings.simplefilter("ignore", BadContentDispositionParam)

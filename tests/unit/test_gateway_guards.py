@@ -6,12 +6,16 @@ import asyncio
 import base64
 import io
 import json
+import logging
 import re
 import socket
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import BadContentDispositionHeader, BadContentDispositionParam
 from PIL import Image
 
 from bench.fake_comfyui import FakeComfyUI
@@ -22,6 +26,7 @@ from comfy_capsule.packager.contract import Contract, Input, Output, Target
 from comfy_capsule.packager.errors import BadInput
 from comfy_capsule.packager.gateway import Settings, read_settings, serve_capsules
 from comfy_capsule.packager.gateway.keys import read_key
+from comfy_capsule.packager.gateway.log import log_to_stderr
 from comfy_capsule.packager.gateway.problems import CODES
 
 DOCS = Path(__file__).parents[2] / "docs" / "gateway.md"
@@ -292,6 +297,28 @@ async def test_a_taken_port_is_said_at_once(fake: FakeComfyUI, tmp_path: Path) -
     assert refused.value.code == "port-taken"
 
 
+@pytest.fixture
+def log_kept() -> Iterator[None]:
+    """What `log_to_stderr` changes is put back, or pytest would see nothing of this package's log."""
+    logger = logging.getLogger("comfy_capsule.packager.gateway")
+    before = logger.handlers[:], logger.level, logger.propagate
+    with warnings.catch_warnings():
+        yield
+    logger.handlers[:], logger.propagate = before[0], before[2]
+    logger.setLevel(before[1])
+
+
+@pytest.mark.usefixtures("log_kept")
+def test_what_a_client_sent_is_in_no_warning() -> None:
+    warnings.simplefilter("error")
+    log_to_stderr()
+    for hostile in (BadContentDispositionHeader, BadContentDispositionParam):
+        warnings.warn(hostile("\x1b[31m"), stacklevel=1)
+    with pytest.raises(RuntimeWarning):
+        warnings.warn("ours", RuntimeWarning, stacklevel=1)
+
+
+@pytest.mark.usefixtures("log_kept")
 def test_capsules_of_one_name_are_not_served_together(tmp_path: Path) -> None:
     with pytest.raises(BadInput) as refused:
         serve_capsules([blank_capsule(), blank_capsule()], read_settings({}, comfy="http://x", state=tmp_path))
