@@ -27,27 +27,40 @@ class Together:
 
     Args:
         at_once: how many may run at a time; the others wait for their turn.
+        apart: seconds between the starts of two, unless the one before has ended. Readings that find everything in
+            their caches then run one after another: at once they only take Python's lock from each other.
     """
 
-    def __init__(self, report: Report, at_once: int = 64) -> None:
+    def __init__(self, report: Report, at_once: int = 64, apart: float = 0.0) -> None:
         self._report = report
+        self._apart = apart
+        self._before: tuple[threading.Event, threading.Event] | None = None  # whether the last has begun, has ended
         self._turns = threading.Semaphore(at_once)
         self._events: queue.SimpleQueue[Progress | None] = queue.SimpleQueue()
         self._stop = threading.Event()
+        self._broken = threading.Event()
         self._parts: list[tuple[threading.Thread, Future[object]]] = []
 
     def start(self, work: Callable[[Report], _T]) -> Future[_T]:
         """Run ``work(report)`` in a thread; the answer is there after `wait`."""
         answer: Future[_T] = Future()
+        before, (begun, ended) = self._before, (threading.Event(), threading.Event())
+        self._before = begun, ended
 
         def run() -> None:
             try:
+                if before and self._apart:
+                    before[0].wait()
+                    before[1].wait(self._apart)
+                begun.set()
                 with self._turns:
                     if self._stop.is_set():
                         raise Cancelled
                     answer.set_result(work(self._tell))
             except BaseException as error:  # noqa: BLE001 - the end of the thread: `wait` raises it
                 answer.set_exception(error)
+                self._broken.set()
+            ended.set()
             self._events.put(None)
 
         thread = threading.Thread(target=run, name=f"together-{len(self._parts)}", daemon=True)
@@ -74,15 +87,12 @@ class Together:
                 event = self._events.get(timeout=_TICK)
                 if event is None:
                     running -= 1
-                    if self._failed():
+                    if self._broken.is_set():
                         return
                     continue
                 last = event
             if last is not None:
                 self._report(last)
-
-    def _failed(self) -> bool:
-        return any(answer.done() and answer.exception() for _, answer in self._parts)
 
     def _raise_error(self) -> None:
         errors = [error for _, answer in self._parts if answer.done() and (error := answer.exception())]

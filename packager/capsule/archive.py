@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
@@ -18,6 +19,7 @@ from .models import FORMAT
 MANIFEST = "MANIFEST.json"
 _MAX_ENTRIES = 100_000
 _MAX_ENTRY = 1 << 31  # bytes; larger ones come with split vendoring
+_ODD = re.compile(r'[\x00-\x1f\\:<>|"?*]')  # what some system's file names do not hold
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say; no time is in a capsule
 
 
@@ -27,15 +29,7 @@ def safe_name(name: str) -> str:
     Raises:
         BadInput: ``capsule-unsafe-name`` for absolute paths, ``..``, backslashes, drive letters, control characters.
     """
-    parts = PurePosixPath(name).parts
-    plain = (
-        bool(parts)
-        and not name.startswith("/")
-        and PurePosixPath(name).as_posix() == name
-        and not any(part in ("..", ".") for part in parts)
-        and not any(character in name for character in '\\:\0<>|"?*')
-        and all(ord(character) >= 32 for character in name)
-    )
+    plain = not _ODD.search(name) and not any(part in ("", ".", "..") for part in name.split("/"))
     if not plain:
         raise BadInput("capsule-unsafe-name", f"The capsule holds an entry with an unsafe name, {name!r}.", _CURE)
     return name

@@ -31,6 +31,8 @@ from .traced.files import UsedFiles, read_used_files
 from .traced.places import Opened, sort_opened
 from .trees.tree import ReadTree
 
+_APART = 0.5  # seconds; a part that takes longer has something to read anew, or waits for git or an index
+
 
 class Snapshot(BaseModel):
     """The lock, the text of `pylock.toml`, and the carried bytes by entry name."""
@@ -81,10 +83,10 @@ def snapshot_install(
     used = frozenset(used_classes(graph)) if graph else frozenset()
     cache = cache or Cache()
     opened = _opened(install, trace, cache) if trace is not None else Opened((), (), (), ())
-    work = Together(report)
-    core_read = work.start(lambda tell: _read_core(install, tell))
-    packs_read = work.start(lambda tell: read_packs(install, object_info, used, tell, cache))
+    work = Together(report, apart=_APART)  # those that may wait long for others come first
     python_read = work.start(lambda tell: lock_python(install, tell, known=known, cache=cache))
+    packs_read = work.start(lambda tell: read_packs(install, object_info, used, tell, cache))
+    core_read = work.start(lambda tell: _read_core(install, tell))
     system_read = work.start(lambda tell: _read_system(install, cache, tell))
     models_read = inputs_read = files_read = None
     if graph is not None and object_info is not None:

@@ -48,19 +48,42 @@ class Definition:
         return bool(self.settings.get("multiselect") or self.settings.get("multi_select"))
 
 
+class Definitions:
+    """The definitions of the inputs in one `object_info`, each made once: a graph may have thousands of one class."""
+
+    def __init__(self, object_info: Mapping[str, Any]) -> None:
+        self._object_info = object_info
+        self._plain: dict[str, dict[str, tuple[Any, bool]]] = {}
+        self._made: dict[tuple[str, str], Definition] = {}
+
+    def of(self, class_type: str, name: str, inputs: Mapping[str, Any]) -> Definition | None:
+        """The definition of input `name` of a node of `class_type` whose API inputs are `inputs`.
+
+        Children of dynamic inputs have dotted names (``model.resolution``), and which exist depends on `inputs`.
+        None when the class says nothing of it: packs' own browser code may add widgets.
+        """
+        if made := self._made.get((class_type, name)):
+            return made
+        groups = self._object_info.get(class_type, {}).get("input")
+        if class_type not in self._plain:
+            plain = self._plain[class_type] = {}
+            for each, required, raw in _groups(groups):
+                plain.setdefault(each, (raw, required))
+        if name in self._plain[class_type]:
+            raw, required = self._plain[class_type][name]
+            self._made[class_type, name] = _definition(raw, required, class_type, name)
+            return self._made[class_type, name]
+        for found, required, raw in _expanded(_groups(groups), "", inputs):
+            if found == name:
+                return _definition(raw, required, class_type, name)
+        return None
+
+
 def definition_of(
     class_type: str, name: str, inputs: Mapping[str, Any], object_info: Mapping[str, Any]
 ) -> Definition | None:
-    """The definition of input `name` of a node of `class_type` whose API inputs are `inputs`.
-
-    Children of dynamic inputs have dotted names (``model.resolution``), and which exist depends on `inputs`.
-    None when the class says nothing of it: packs' own browser code may add widgets.
-    """
-    groups = _groups(object_info.get(class_type, {}).get("input"))
-    for found, required, raw in _expanded(groups, "", inputs):
-        if found == name:
-            return _definition(raw, required, class_type, name)
-    return None
+    """See `Definitions.of`."""
+    return Definitions(object_info).of(class_type, name, inputs)
 
 
 def _groups(groups: object) -> Iterator[tuple[str, bool, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from .check import Graph, is_link
-from .definitions import Definition, definition_of
+from .definitions import Definition, Definitions
 from .uses import split_annotation
 
 _OFF = ("on", "active", "enabled")  # of an entry in a list of LoRAs: one that says it is off is not loaded
@@ -39,12 +39,13 @@ def mentions(api: Graph, object_info: Mapping[str, Any]) -> Iterator[Mention]:
 
     A value may be plain, wrapped (``{"__value__": [...]}``), or a structure of a pack's own widget.
     """
+    definitions = Definitions(object_info)
     for node, entry in api.items():
         class_type, inputs = str(entry.get("class_type")), entry.get("inputs") or {}
         for name, value in inputs.items():
             if is_link(value):
                 continue
-            definition = definition_of(class_type, name, inputs, object_info)
+            definition = definitions.of(class_type, name, inputs)
             if definition is not None and definition.upload:
                 continue
             for mention in _of_value(Mention(node, class_type, name, name, "", "text"), value, definition):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .check import Graph
-from .definitions import Definition, definition_of
+from .definitions import Definition, Definitions
 
 _ANNOTATIONS = (" [input]", " [output]", " [temp]", "[input]", "[output]", "[temp]")
 
@@ -29,16 +29,12 @@ def used_classes(api: Graph) -> set[str]:
 
 def literal_inputs(api: Graph, object_info: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Definition | None]]:
     """(node id, input, value, definition) of every input that holds a value and no link."""
+    definitions = Definitions(object_info)
     for node, entry in api.items():
         inputs = entry.get("inputs") or {}
         for name, value in inputs.items():
             if not isinstance(value, list):
-                yield (
-                    node,
-                    name,
-                    value,
-                    definition_of(str(entry.get("class_type")), name, inputs, object_info),
-                )
+                yield node, name, value, definitions.of(str(entry.get("class_type")), name, inputs)
 
 
 def file_choices(api: Graph, object_info: Mapping[str, Any]) -> list[FileChoice]:

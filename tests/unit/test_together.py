@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -71,3 +72,26 @@ def test_when_one_fails_the_others_stop_and_its_error_is_the_answer() -> None:
     with pytest.raises(CapsuleError, match="git is not there"):
         work.wait()
     assert ended.is_set()
+
+
+def test_short_readings_go_one_after_another_and_nobody_waits_long_for_a_slow_one() -> None:
+    seen: list[str] = []
+    release = threading.Event()
+
+    def reading(name: str, wait: bool = False) -> Callable[[Report], None]:
+        def work(_: Report) -> None:
+            seen.append(f"{name} begins")
+            if wait:
+                assert release.wait(5)
+            seen.append(f"{name} ends")
+
+        return work
+
+    work = Together(silent, apart=0.2)
+    for name in ("one", "two"):
+        work.start(reading(name))
+    work.start(reading("slow", wait=True))
+    last = work.start(lambda _: release.set())
+    work.wait()
+    assert last.done()
+    assert seen == ["one begins", "one ends", "two begins", "two ends", "slow begins", "slow ends"]
