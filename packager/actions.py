@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -133,10 +133,9 @@ def _boot(
     install: Install, traced: dict[str, Any] | None, report: Report
 ) -> tuple[dict[str, Any], Install, Trace | None]:
     """Boot `install` once, and run the graph `traced` in it when there is one."""
-    if traced is None:
-        return *boot_install(install, report), None
-    run = traced_run(install, traced, report)
-    return *run.booted, run.trace
+    run = traced_run(install, traced, report) if traced is not None else None
+    booted = run.booted if run is not None else boot_install(install, report)
+    return booted.object_info, booted.install, run.trace if run is not None else None
 
 
 def _refuse_trace(comfy: str, trace: bool) -> None:
@@ -208,6 +207,7 @@ def build(
     folder: Path | None,
     models_from: Sequence[Path],
     packs: Packs,
+    policies: Mapping[str, Any],
     report: Report,
 ) -> dict[str, Any]:
     """Build the image `tag`, or with `folder` write its build context there; what was made, by name."""
@@ -216,10 +216,25 @@ def build(
 
     capsule = read_capsule(path)
     if folder is not None:
-        context = write_context(capsule, folder, report=report, base=base or "", models_from=models_from, packs=packs)
+        context = write_context(
+            capsule,
+            folder,
+            report=report,
+            base=base or "",
+            models_from=models_from,
+            packs=packs,
+            policies=policies,
+        )
         return {"context": str(context.folder), "base": context.plan.base, "bytes": context.size_bytes}
     made = build_image(
-        capsule, tag or "", engine=Docker(), report=report, base=base or "", models_from=models_from, packs=packs
+        capsule,
+        tag or "",
+        engine=Docker(),
+        report=report,
+        base=base or "",
+        models_from=models_from,
+        packs=packs,
+        policies=policies,
     )
     return {"image": made.tag, "digest": made.digest, "bytes": made.size_bytes, "seconds": round(made.seconds, 1)}
 
@@ -237,3 +252,12 @@ def restore(path: Path, into: Path, *, trust: bool, models_from: Sequence[Path],
 def verify(path: Path, comfy: Path, *, trust: bool, report: Report) -> Table:
     """Compare the ComfyUI in `comfy` with the capsule."""
     return verify_install(read_capsule(path), comfy, trust=trust, report=report)
+
+
+def verify_image(path: Path | None, tag: str, *, example: bool, gpus: bool, report: Report) -> Table:
+    """Compare the image `tag` with the capsule in it, and that one with the capsule at `path` when it is given."""
+    from .image import Docker
+    from .verify_image import verify_image as verify_engine_image
+
+    capsule = read_capsule(path) if path else None
+    return verify_engine_image(Docker(), tag, capsule, example=example, gpus=gpus, report=report)

@@ -9,7 +9,11 @@ import click
 
 from .errors import BadInput, Cancelled, CapsuleError, of_system
 
-_NAMES = ("snapshot", "export", "inspect", "contract", "serve", "build", "restore", "verify", "diff", "digests")
+_NAMES = (
+    *("snapshot", "export", "inspect", "contract", "serve", "build", "run", "restore", "verify", "diff"),
+    *("models", "digests"),
+)
+_APART = {"serve": "serve_command", "run": "run_command", "models": "models_command"}
 
 
 class _Commands(click.Group):
@@ -21,7 +25,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _NAMES:
             return None
-        module = import_module(f"{__package__}.{'serve_command' if cmd_name == 'serve' else 'commands'}")
+        module = import_module(f"{__package__}.{_APART.get(cmd_name, 'commands')}")
         command: click.Command = getattr(module, cmd_name)
         return command
 

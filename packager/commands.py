@@ -192,6 +192,13 @@ def contract_diff(before: Path, after: Path, as_json: bool) -> None:
 @click.option("--context-only", type=FOLDER, help="Write the build context into this folder, without an engine.")
 @click.option("--models-from", type=FOLDER, multiple=True, help="Look for models here, by their sha256.")
 @click.option("--packs", type=click.Choice(["used", "all"]), default="used", show_default=True)
+@click.option(
+    "--models",
+    "policies",
+    multiple=True,
+    metavar="[NAME=]HOW",
+    help="Where models are: bake, in the image; mount, in a volume at /models; fetch, brought into it at the start.",
+)
 @json_option
 def build(
     capsule: Path,
@@ -200,17 +207,29 @@ def build(
     context_only: Path | None,
     models_from: tuple[Path, ...],
     packs: Packs,
+    policies: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Build a container image that serves the capsule.
 
-    Example: comfy-capsule build w.capsule.zip -t portrait:1 --models-from ~/ComfyUI/models
+    Examples: comfy-capsule build w.capsule.zip -t portrait:1 --models-from ~/ComfyUI/models;
+    comfy-capsule build w.capsule.zip -t portrait:1 --models fetch --models small.safetensors=bake
     """
+    said = {name: how for name, _, how in (each.rpartition("=") for each in policies)}
+    if wrong := sorted(set(said.values()) - {"bake", "mount", "fetch"}):
+        raise BadInput("bad-usage", f"A model is not to be {wrong[0]!r}: say bake, mount or fetch with --models.")
     if (tag is None) == (context_only is None):
         raise BadInput("bad-usage", "Give either -t TAG or --context-only DIR.")
     with terminal.progress_bars(as_json) as report:
         made = actions.build(
-            capsule, tag=tag, base=base, folder=context_only, models_from=models_from, packs=packs, report=report
+            capsule,
+            tag=tag,
+            base=base,
+            folder=context_only,
+            models_from=models_from,
+            packs=packs,
+            policies=said,
+            report=report,
         )
     if as_json:
         terminal.show_json(made)
@@ -244,14 +263,27 @@ def restore(
 
 
 @click.command()
-@click.argument("capsule", type=FILE)
-@click.option("--comfy", required=True, type=FOLDER, metavar="DIR", help="The ComfyUI to compare.")
+@click.argument("capsule", type=FILE, required=False)
+@click.option("--comfy", type=FOLDER, metavar="DIR", help="The ComfyUI to compare.")
+@click.option("--image", metavar="TAG", help="The image to compare; without a capsule, with the one that is in it.")
 @click.option("--trust", is_flag=True, help="Code of this install may run here: boot it and compare its nodes.")
+@click.option("--example/--no-example", default=True, help="Run the image's example too; the default.")
+@click.option("--gpus", is_flag=True, help="Let the image's container see this host's GPUs.")
 @json_option
-def verify(capsule: Path, comfy: Path, trust: bool, as_json: bool) -> None:
-    """Compare a ComfyUI with a capsule, line by line; exit with 0 only if they are equal."""
+def verify(
+    capsule: Path | None, comfy: Path | None, image: str | None, trust: bool, example: bool, gpus: bool, as_json: bool
+) -> None:
+    """Compare a ComfyUI, or an image, with a capsule, line by line; exit with 0 only if they are equal.
+
+    Examples: comfy-capsule verify w.capsule.zip --comfy ~/ComfyUI --trust; comfy-capsule verify --image portrait:1
+    """
+    if (comfy is None) == (image is None) or (comfy is not None and capsule is None):
+        raise BadInput("bad-usage", "Give CAPSULE and --comfy DIR, or --image TAG with or without CAPSULE.")
     with terminal.progress_bars(as_json) as report:
-        table = actions.verify(capsule, comfy, trust=trust, report=report)
+        if image is not None:
+            table = actions.verify_image(capsule, image, example=example, gpus=gpus, report=report)
+        elif capsule is not None and comfy is not None:
+            table = actions.verify(capsule, comfy, trust=trust, report=report)
     terminal.show_comparison(table, as_json)
     if not table.equal:
         sys.exit(1)

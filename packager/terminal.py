@@ -19,6 +19,7 @@ from .contract import ContractDifference
 from .difference import Change
 from .digest_cache import Checked
 from .errors import CapsuleError
+from .model_files import ModelFile
 from .progress import Progress as Event
 from .progress import Report, silent
 from .restore import PLAN_COLUMNS, Plan, Restored, Table
@@ -196,6 +197,18 @@ def show_checked(checked: Checked, as_json: bool) -> None:
     say(f"{checked.right} right, {len(checked.wrong)} wrong, {checked.outdated} of files that changed, now forgotten")
     if checked.absent:
         say(f"{checked.absent} not checked: the file is not there now")
+
+
+def show_models(files: Sequence[ModelFile], as_json: bool) -> None:
+    """One line a model, with where it lies; what is missing with where it can be had."""
+    if as_json:
+        show_json([item.model_dump(mode="json") for item in files])
+        return
+    wheres = (item.path if item.state == "here" else " ".join(item.sources) or "no address known" for item in files)
+    rows = ((item.state, item.name, f"{item.size:,}", where) for item, where in zip(files, wheres, strict=True))
+    show_table("Models", ("state", "name", "bytes", "where"), rows)
+    absent = [item for item in files if item.state != "here"]
+    say(f"{len(files) - len(absent)} of {len(files)} here, {sum(item.size for item in absent):,} bytes to fetch")
 
 
 def show_restored(done: Restored, as_json: bool) -> None:

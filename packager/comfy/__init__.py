@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .boot import Booted, boot, boot_object_info
 from .client import ComfyClient, Queue, Submitted, Uploaded
-from .device import visible_gpus
+from .device import driver_problem, needs_cpu_flag, oldest_driver, torch_version, visible_gpus
 from .events import Event
 from .install import Install, find_install, is_comfyui
 from .live import live_address, live_install, live_object_info, live_torch
@@ -27,6 +27,7 @@ __all__ = [
     "Uploaded",
     "boot",
     "boot_object_info",
+    "driver_problem",
     "find_install",
     "free_port",
     "is_comfyui",
@@ -34,6 +35,9 @@ __all__ = [
     "live_install",
     "live_object_info",
     "live_torch",
+    "needs_cpu_flag",
+    "oldest_driver",
+    "torch_version",
     "traced_run",
     "visible_gpus",
 ]

@@ -14,6 +14,7 @@ from .install import Install
 from .process import ComfyProcess
 
 _PHASE = "boot"
+_TELL = 0.2  # seconds between two looks at what it printed
 
 
 class Booted(NamedTuple):
@@ -22,10 +23,12 @@ class Booted(NamedTuple):
     Attributes:
         object_info: every node class as its ``/object_info`` gives it, with the ``python_module`` it comes from.
         install: with the models folders that its packs add.
+        lines: the last of what it printed.
     """
 
     object_info: dict[str, Any]
     install: Install
+    lines: tuple[str, ...]
 
 
 def boot(install: Install, report: Report = silent, timeout: float = 300.0) -> Booted:
@@ -46,22 +49,30 @@ def boot_object_info(install: Install, report: Report = silent, timeout: float =
 
 
 async def _ask(install: Install, report: Report, timeout: float) -> Booted:
-    def on_line(line: str) -> None:
-        report(Progress(phase=_PHASE, item=line))
-
     # Reading an install leaves no byte code behind in it.
-    env = {"PYTHONDONTWRITEBYTECODE": "1"}
-    async with await ComfyProcess.start(install, env=env, on_line=on_line) as process:
-        await process.wait_ready(timeout)
+    async with await ComfyProcess.start(install, env={"PYTHONDONTWRITEBYTECODE": "1"}) as process:
+        await wait_ready(process, report, _PHASE, timeout)
         async with ComfyClient(process.base_url) as client:
             return await booted(install, client, process)
+
+
+async def wait_ready(process: ComfyProcess, report: Report, phase: str, timeout: float) -> None:
+    """`ComfyProcess.wait_ready`, while `report` hears the last line that it printed, and may raise to stop the wait."""
+    waiting = asyncio.create_task(process.wait_ready(timeout))
+    try:
+        while not waiting.done():
+            await asyncio.wait({waiting}, timeout=_TELL)
+            report(Progress(phase=phase, item=process.lines[-1] if process.lines else ""))
+    finally:
+        waiting.cancel()
+    await waiting
 
 
 async def booted(install: Install, client: ComfyClient, process: ComfyProcess) -> Booted:
     """What the running `process` of `install` says of itself."""
     object_info = await client.object_info()
     said = await client.model_folders()
-    return Booted(object_info, _with_folders(install, said, process.output_dir))
+    return Booted(object_info, _with_folders(install, said, process.output_dir), tuple(process.lines))
 
 
 def _with_folders(install: Install, said: Iterable[Mapping[str, Any]], output: Path) -> Install:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..errors import CapsuleError
 from ..progress import Progress, Report, silent
-from .boot import Booted, booted
+from .boot import Booted, booted, wait_ready
 from .client import ComfyClient
 from .events import Event
 from .install import Install
@@ -66,9 +66,6 @@ def traced_run(install: Install, graph: Mapping[str, Any], report: Report = sile
 
 
 async def _run(install: Install, graph: Mapping[str, Any], report: Report, timeout: float) -> Traced:
-    def on_line(line: str) -> None:
-        report(Progress(phase=_PHASE, item=line))
-
     with tempfile.TemporaryDirectory(prefix="comfy-capsule-") as folder:
         log = Path(folder, "trace")
         process = await ComfyProcess.start(
@@ -76,10 +73,9 @@ async def _run(install: Install, graph: Mapping[str, Any], report: Report, timeo
             through=(_TRACER, log),
             input_dir=install.input_dir,
             env={"PYTHONDONTWRITEBYTECODE": "1"},  # reading an install leaves no byte code behind in it
-            on_line=on_line,
         )
         async with process:
-            await process.wait_ready(timeout)
+            await wait_ready(process, report, _PHASE, timeout)
             async with ComfyClient(process.base_url) as client:
                 known = await booted(install, client, process)
                 await _follow(client, process, graph, report)

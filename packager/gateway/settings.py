@@ -45,6 +45,7 @@ class Settings(BaseModel):
     comfy: str  # the URL of a running ComfyUI, or the folder of one to start
     python: str = ""  # the Python that starts it; empty: the install's own
     arguments: tuple[str, ...] = ()  # further ones for a ComfyUI that is started, e.g. ``--cpu``
+    prepare: str = ""  # a command that is run before a ComfyUI of ours is started, which waits for its success
     workers: int = Field(default=0, ge=0, le=64)  # how many ComfyUIs to start; 0: one for each GPU
     host: str = "127.0.0.1"
     port: int = Field(default=8288, ge=0, le=65535)  # 0: any free one

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from ..comfy import ComfyClient, ComfyProcess, find_install
 from ..errors import CapsuleError
+from .prepare import prepare
 from .settings import BUCKET_SECRETS, Settings
 
 log = logging.getLogger(__name__)
@@ -168,6 +169,7 @@ class Supervised:
         while True:
             began, self._replaced = loop.time(), ""
             try:
+                await prepare(self._settings.prepare, install)
                 for folder in ("input", "output"):  # what was wanted has been copied, and what is needed will be
                     shutil.rmtree(self._base / folder, ignore_errors=True)
                 self._process = process = await ComfyProcess.start(

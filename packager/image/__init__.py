@@ -3,9 +3,9 @@
 from .builder import BuiltImage, build
 from .context import Context, write_context
 from .docker import Docker
-from .dockerfile import dockerfile
-from .interface import BuildRequest, ContainerEngine, EngineInfo, ImageInfo
-from .plan import DEFAULT_BASE, EPOCH, ImagePlan, make_plan
+from .dockerfile import compose, dockerfile
+from .interface import BuildRequest, ContainerEngine, ContainerInfo, EngineInfo, ImageInfo, StartRequest
+from .plan import DEFAULT_BASE, EPOCH, ImagePlan, LinkedModel, ModelPolicy, make_plan
 
 __all__ = [
     "DEFAULT_BASE",
@@ -13,12 +13,17 @@ __all__ = [
     "BuildRequest",
     "BuiltImage",
     "ContainerEngine",
+    "ContainerInfo",
     "Context",
     "Docker",
     "EngineInfo",
     "ImageInfo",
     "ImagePlan",
+    "LinkedModel",
+    "ModelPolicy",
+    "StartRequest",
     "build",
+    "compose",
     "dockerfile",
     "make_plan",
     "write_context",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -16,7 +16,7 @@ from ..materialise import Packs, fitted
 from ..progress import Progress, Report
 from .context import write_context
 from .interface import BuildRequest, ContainerEngine
-from .plan import DEFAULT_BASE, EPOCH, make_plan
+from .plan import DEFAULT_BASE, EPOCH, ModelPolicy, make_plan
 
 # Where the clients of package indexes look for a CA bundle of the user's own, in their order.
 _CA_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
@@ -49,12 +49,14 @@ def build(
     models_from: Sequence[Path] = (),
     packs: Packs = "used",
     prove: bool = True,
+    policies: Mapping[str, ModelPolicy] | None = None,
 ) -> BuiltImage:
     """Build the image of `capsule` and load it into `engine` under `tag`.
 
     Args:
         base: the base image; a slim Debian when empty. One that has exactly the captured Python at
             ``/usr/local/bin/python3``, as the ``python`` images do, gives it to the image.
+        policies: of models, see `make_plan`.
         prove: boot ComfyUI during the build, without a network, and fail unless its node classes are the captured ones.
 
     Raises:
@@ -64,7 +66,7 @@ def build(
     started = time.monotonic()
     info = engine.info()
     # Refuses before anything is fetched or pulled.
-    plan = make_plan(fitted(capsule, "linux", info.arch), packs=packs, prove=prove)
+    plan = make_plan(fitted(capsule, "linux", info.arch), packs=packs, prove=prove, policies=policies)
     base, python_in_base = _look_at_base(engine, base, plan.python_version, report)
     with tempfile.TemporaryDirectory(prefix="comfy-capsule-image-") as scratch:
         context = write_context(
@@ -77,6 +79,7 @@ def build(
             prove=prove,
             python_in_base=python_in_base,
             machine=info.arch,
+            policies=policies,
         )
         request = BuildRequest(
             context=context.folder, tag=tag, arguments={"SOURCE_DATE_EPOCH": str(EPOCH)}, secrets=_secrets()

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import SUFFIX, Capsule, canonical_json, write_capsule
+from ..capsule import SUFFIX, Capsule, write_capsule
 from ..errors import BadInput
 from ..materialise import (
     ModelStore,
@@ -25,17 +24,19 @@ from ..materialise import (
     fitted,
     link_or_copy,
     materialise_sources,
-    model_sources,
+    obtain_models,
     pack_place,
+    place,
     translation,
     used_files,
 )
 from ..progress import Progress, Report
+from ..proof.parts import TREES, Trees, trees_json, write_parts
 from ..snapshot import packages_of_python
-from .dockerfile import dockerfile, readme
+from .dockerfile import compose, dockerfile, readme
 from .lock import write_lock
 from .own import copy_own, requirements
-from .plan import EPOCH, ImagePlan, make_plan
+from .plan import EPOCH, ImagePlan, ModelPolicy, make_plan
 from .python import carry_python, find_prefix
 
 
@@ -60,6 +61,7 @@ def write_context(
     prove: bool = True,
     python_in_base: bool = False,
     machine: str = "",
+    policies: Mapping[str, ModelPolicy] | None = None,
 ) -> Context:
     """Write everything the image is made from into `folder`, which must not exist or be empty; whole or not at all.
 
@@ -71,6 +73,7 @@ def write_context(
         python_in_base: whether the base has exactly the captured Python at ``/usr/local/bin/python3``.
         machine: the image's, as `platform.machine` or an engine names it; where it is not said that of a capsule from
             Linux, else this one's.
+        policies: of models, see `make_plan`.
 
     Raises:
         BadInput: ``context-exists``, ``image-no-python``, ``platform-differs``, and what `make_plan` refuses.
@@ -82,7 +85,7 @@ def write_context(
     here = fitted(capsule, "linux", machine or (said.arch if said.os == "linux" else ""))
     if translated := translation(capsule, here):
         report(Progress(phase="image", item=f"Python lock {translated.what}"))
-    plan = make_plan(here, base=base, packs=packs, prove=prove, python_in_base=python_in_base)
+    plan = make_plan(here, base=base, packs=packs, prove=prove, python_in_base=python_in_base, policies=policies)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
         beside = Path(scratch) / "context"
@@ -105,8 +108,9 @@ def _fill(
         prefix = find_prefix(plan.python_version, capsule.lock.platform.implementation)
         carry_python(prefix, plan.python_version, into / "python", report)
         packages |= packages_of_python(into / "python")
-    _sources(capsule, into, report, packs)
-    _models(capsule, into / "models", report, models_from, packs)
+    trees = _sources(capsule, into, report, packs)
+    _models(capsule, plan, into / "models", report, models_from, packs)
+    _links(plan, into / "links")
     report(Progress(phase="image", item="gateway"))
     copy_own(into / "gateway")
     here = Path(__file__).parent
@@ -114,15 +118,15 @@ def _fill(
     texts = {
         "Dockerfile": dockerfile(plan),
         "README.md": readme(plan),
+        **compose(plan),
         "os/install.sh": (here / "install-os-packages.sh").read_text(),
         "os/packages.txt": "\n".join(sorted(packages)) + "\n",
         "build/comfy-capsule": (here / "launcher.sh").read_text(),
         "build/gateway-requirements.txt": requirements("gateway").read_text(),
         "build/uv-requirements.txt": requirements("uv").read_text(),
+        f"capsule/{TREES}": trees_json(trees),
     }
-    if plan.prove:
-        # Not the capsule itself: a changed value in the graph must not make the build boot ComfyUI again.
-        texts["proof/object_info.json"] = json.dumps(json.loads(canonical_json(capsule.object_info)), indent=1)
+    write_parts(capsule, trees, packs, into / "parts")
     for name, text in texts.items():
         (into / name).parent.mkdir(exist_ok=True)
         (into / name).write_text(text, encoding="utf-8", newline="\n")
@@ -139,8 +143,8 @@ def _require_this_platform(capsule: Capsule) -> None:
         )
 
 
-def _sources(capsule: Capsule, into: Path, report: Report, packs: Packs) -> None:
-    """ComfyUI and each pack in folders of their own, so that each becomes a layer of its own."""
+def _sources(capsule: Capsule, into: Path, report: Report, packs: Packs) -> Trees:
+    """ComfyUI and each pack in folders of their own, so that each becomes a layer of its own; the files of each."""
     staging = into / ".sources"
     staging.mkdir()
     made = materialise_sources(capsule, staging, report, packs=packs, with_git=False)
@@ -152,22 +156,30 @@ def _sources(capsule: Capsule, into: Path, report: Report, packs: Packs) -> None
         made.packs[pack_place(pack)].rename(there)
     made.comfyui.rename(into / "sources" / "comfyui")
     shutil.rmtree(staging)
+    return made.names
 
 
-def _models(capsule: Capsule, into: Path, report: Report, models_from: Sequence[Path], packs: Packs) -> None:
+def _links(plan: ImagePlan, into: Path) -> None:
+    """The models that are in no layer, as links to where they will be."""
+    for model in plan.linked:
+        place(into, f"{model.folder}/{model.name}").symlink_to(model.target)
+
+
+def _models(
+    capsule: Capsule, plan: ImagePlan, into: Path, report: Report, models_from: Sequence[Path], packs: Packs
+) -> None:
     """The models and further files by their digest: one that is used under two names is one file."""
     into.mkdir()
-    store, sources = ModelStore(), model_sources(models_from)
-    models = {item.sha256: item for item in capsule.lock.models}
+    baked = {item.sha256 for item in plan.models}
+    models = {item.sha256: item for item in capsule.lock.models if item.sha256 in baked}
     for file in used_files(capsule, packs):
         if (data := carried_bytes(capsule, file)) is not None:
             (into / file.sha256).write_bytes(data)
         else:
             models.setdefault(file.sha256, as_model(file))
-    for done, (digest, model) in enumerate(sorted(models.items())):
-        report(Progress(phase="models", item=model.name, done=done, total=len(models)))
+    for digest, path in obtain_models(list(models.values()), ModelStore(), report, models_from=models_from).items():
         if not (into / digest).exists():
-            link_or_copy(store.obtain(model, sources, report), into / digest)
+            link_or_copy(path, into / digest)
 
 
 def _make_equal(folder: Path) -> int:

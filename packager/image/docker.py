@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
-from collections.abc import Mapping, Sequence
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..command import run
 from ..errors import BadInput, CapsuleError
 from ..progress import Report
 from .buildx import run_buildx
-from .interface import BuildRequest, EngineInfo, ImageInfo
+from .interface import BuildRequest, ContainerInfo, EngineInfo, ImageInfo, StartRequest
+from .plan import MODELS
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from docker.types import DeviceRequest
 
 # BuildKit by default and `COPY --link` (23), `--progress=rawjson` (buildx 0.13).
 _OLDEST_ENGINE = (23, 0)
 _OLDEST_BUILDX = (0, 13)
+_LINES = 20  # kept of what a failed program said
+_LABEL = "io.comfy-capsule.run"  # of the containers that we start
+_STATE = "/state"
+_USER = 1000  # of our images
 
 
 class Docker:
@@ -77,17 +86,100 @@ class Docker:
             references=tuple(said.get("RepoDigests") or ()),
         )
 
-    def run(self, image: str, argv: Sequence[str]) -> str:
+    def run(self, image: str, argv: Sequence[str], *, gpus: bool = False) -> str:
         """See `ContainerEngine`."""
         from docker.errors import DockerException
 
         try:
-            answer: bytes = self._connect().containers.run(
-                image, list(argv[1:]), entrypoint=argv[0], network_mode="none", remove=True, user="65534:65534"
+            container = self._connect().containers.create(
+                image,
+                list(argv[1:]),
+                entrypoint=argv[0],
+                network_mode="none",
+                user="65534:65534",
+                device_requests=self._devices(gpus),
             )
+            try:
+                container.start()
+                status = container.wait(timeout=None)["StatusCode"]
+                out: bytes = container.logs(stderr=False)
+                said: bytes = container.logs(stdout=False, tail=_LINES) if status else b""
+            finally:
+                container.remove(force=True, v=True)  # also when this process is told to stop
         except DockerException as error:
             raise CapsuleError("container-failed", f"{argv[0]} failed in a container of {image}: {error}") from error
-        return answer.decode("utf-8", "replace")
+        if status:
+            told = said.decode("utf-8", "replace").strip()
+            message = f"{argv[0]} ended with {status} in a container of {image}: {told}"
+            raise CapsuleError("container-failed", message)
+        return out.decode("utf-8", "replace")
+
+    def start(self, request: StartRequest) -> ContainerInfo:
+        """See `ContainerEngine`."""
+        from docker.errors import DockerException
+
+        models = {request.models: {"bind": MODELS, "mode": "rw"}} if request.models else {}
+        try:
+            container = self._connect().containers.create(
+                request.image,
+                environment=request.environment,
+                volumes={request.volume: {"bind": _STATE, "mode": "rw"}} | models,
+                ports={"8000/tcp": (request.address, request.port)},
+                device_requests=self._devices(request.gpus),
+                read_only=True,
+                cap_drop=["ALL"],
+                security_opt=["no-new-privileges:true"],
+                labels={_LABEL: request.image},
+            )
+            try:
+                container.put_archive(_STATE, _tar(request.files))
+                container.start()
+            except BaseException:
+                container.remove(force=True)
+                raise
+        except DockerException as error:
+            raise CapsuleError("container-failed", f"{request.image} does not start: {_reason(error)}") from error
+        return self.look(str(container.id))
+
+    def look(self, container: str) -> ContainerInfo:
+        """See `ContainerEngine`."""
+        from docker.errors import NotFound
+
+        try:
+            said = self._connect().containers.get(container).attrs
+        except NotFound:
+            return ContainerInfo(id=container, state="ended", url="")
+        health = said["State"].get("Health", {}).get("Status", "starting")
+        bound = next(iter(said["NetworkSettings"]["Ports"].get("8000/tcp") or ()), None)
+        return ContainerInfo(
+            id=container,
+            state=health if said["State"]["Running"] else "ended",
+            url=f"http://{bound['HostIp']}:{bound['HostPort']}" if bound else "",
+        )
+
+    def log(self, container: str, *, follow: bool) -> Iterator[str]:
+        """See `ContainerEngine`."""
+        rest = b""
+        for chunk in self._connect().containers.get(container).logs(stream=True, follow=follow):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from (line.decode("utf-8", "replace") for line in lines)
+
+    def stop(self, container: str, grace: float) -> None:
+        """See `ContainerEngine`."""
+        from docker.errors import NotFound
+
+        with contextlib.suppress(NotFound):
+            found = self._connect().containers.get(container)
+            found.stop(timeout=int(grace))
+            found.remove(force=True)
+
+    def _devices(self, gpus: bool | None) -> list[DeviceRequest] | None:
+        """Every GPU, or None; not said, where the engine has NVIDIA's runtime."""
+        from docker.types import DeviceRequest
+
+        if gpus is None:
+            gpus = "nvidia" in (self._connect().info().get("Runtimes") or {})
+        return [DeviceRequest(count=-1, capabilities=[["gpu"]])] if gpus else None
 
     def _connect(self) -> DockerClient:
         if self._client is not None:
@@ -117,6 +209,17 @@ class Docker:
         except CapsuleError:
             return ""
         return host.strip()
+
+
+def _tar(files: Mapping[str, bytes]) -> bytes:
+    """`files` as an archive: readable for the image's own user, and for nobody else."""
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w") as archive:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name).replace(mode=0o400, uid=_USER, gid=0)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return written.getvalue()
 
 
 def _reason(error: BaseException) -> str:

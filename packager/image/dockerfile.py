@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 from ..materialise import LOCAL_WHEELS, OWN_INDEX
-from .plan import EPOCH, PORT, ImagePlan
+from .plan import EPOCH, MODELS, PORT, ImagePlan
 
 _MARK = re.compile(r"@([A-Z_]+)@")
 
@@ -26,12 +26,25 @@ RUN test "$(@PYTHON@ -c 'import platform; print(platform.python_version())')" = 
 # Byte code that is checked against nothing: the trees do not change, and their times mean nothing in an image.
 _COMPILE = "{python} -m compileall -q -j 0 --invalidation-mode unchecked-hash"
 
-_PROOF_STAGE = """
-# The proof: ComfyUI boots without a network, as it will run, and has the captured node classes.
-FROM environment AS proof
-RUN --network=none --mount=type=bind,source=proof,target=/build/proof \\
-    /opt/gateway/bin/python -m comfy_capsule.packager.proof /build/proof/object_info.json \\
-        --comfy /comfyui --python /opt/venv/bin/python --out /state/proof.json
+# Each step has only what it compares with, so a changed workflow has only its own steps run again.
+_PROOF_OF_ENVIRONMENT = """
+# The proof, without a network and as it will run: the environment is what was captured.
+FROM environment AS proof-environment
+RUN --network=none --mount=type=bind,source=parts/environment,target=/build/part \\
+    @PROVE@ environment /build/part @INSTALL@ --out /state/environment.json
+"""
+
+_PROOF_OF_SERVED = """
+# The proof goes on: so are the models, and ComfyUI takes the graph.
+FROM served AS proof
+RUN --network=none --mount=type=bind,source=parts/models,target=/build/part \\
+    @PROVE@ models /build/part @INSTALL@ --out /state/models.json
+RUN --network=none --mount=type=bind,source=parts/graph,target=/build/part \\
+    @PROVE@ graph /build/part @INSTALL@ --out /state/graph.json
+RUN --network=none --mount=type=bind,source=parts/capsule,target=/build/part \\
+    --mount=type=bind,from=proof-environment,source=/state,target=/build/environment \\
+    @PROVE@ join /build/part /build/environment/environment.json /state/models.json /state/graph.json \\
+        --out /state/proof.json
 """
 
 _UNPROVED = """ && \\
@@ -76,10 +89,13 @@ def dockerfile(plan: ImagePlan) -> str:
         "PACKS": "".join(packs),
         "MODELS": "".join(models),
         "FILES": "".join(files),
+        "LINKS": "COPY --link links/ /comfyui/models/\n" if plan.linked else "",
+        "PREPARE": _prepare(plan),
         "UNPROVED": _UNPROVED if plan.unproved else "",
         "WHEELS": _fill(_WHEELS, {"LOCAL": " ".join(LOCAL_WHEELS)}) if plan.carried else "",
         "OVERLAY": _fill(_OVERLAY, _words(plan)) if plan.overlay else "",
-        "PROOF_STAGE": _PROOF_STAGE if plan.prove else "",
+        "PROOF_OF_ENVIRONMENT": _fill(_PROOF_OF_ENVIRONMENT, _words(plan)) if plan.prove else "",
+        "PROOF_OF_SERVED": _fill(_PROOF_OF_SERVED, _words(plan)) if plan.prove else "",
         "PROOF": "COPY --link --chown=0:0 --from=proof /state/proof.json /proof.json\n" if plan.prove else "",
         "LABELS": _labels(plan),
         "ENTRYPOINT": json.dumps(_entrypoint(plan)),
@@ -92,6 +108,12 @@ def readme(plan: ImagePlan) -> str:
     return _fill(_template("context.md"), _words(plan))
 
 
+def compose(plan: ImagePlan) -> dict[str, str]:
+    """``{file name: text}`` of what runs the image with ``docker compose``."""
+    names = ("compose.yaml", "compose.gpu.yaml")
+    return {name: _fill(_template(name), _words(plan)) for name in names}
+
+
 def _template(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
@@ -99,6 +121,8 @@ def _template(name: str) -> str:
 def _words(plan: ImagePlan) -> dict[str, str]:
     return {
         "NAME": plan.name,
+        # The project's name takes no dots, https://docs.docker.com/reference/compose-file/version-and-name/
+        "PROJECT": plan.name.replace(".", "-"),
         "ID": plan.digests["capsule"][:12],
         "BASE": plan.base,
         "EPOCH": str(EPOCH),
@@ -108,6 +132,12 @@ def _words(plan: ImagePlan) -> dict[str, str]:
         "UV_SETTINGS": _UV_SETTINGS,
         "OWN_INDEX": OWN_INDEX,
         "COMPILE": _COMPILE.format(python=plan.interpreter),
+        "VOLUMES": '["/state", "/models"]' if plan.linked else '["/state"]',
+        "MODELS_VOLUME": "\n      - models:/models" if plan.linked else "",
+        "MODELS_NAME": "\n  models: # several images may share it" if plan.linked else "",
+        "SITE": f"/opt/venv/lib/python{plan.short_python}/site-packages",
+        "PROVE": "/opt/gateway/bin/python -m comfy_capsule.packager.proof",
+        "INSTALL": "--comfy /comfyui --python /opt/venv/bin/python",
         "GATEWAY_SITE": f"/opt/gateway/lib/python{plan.short_python}/site-packages",
     }
 
@@ -122,6 +152,16 @@ def _copy(source: str, target: str, *options: str) -> str:
     return f"COPY --link {''.join(option + ' ' for option in options)}{json.dumps(words)}\n"
 
 
+def _prepare(plan: ImagePlan) -> str:
+    """What the gateway runs before ComfyUI: it fetches the models that are to be fetched, where they are missing."""
+    if not any(model.policy == "fetch" for model in plan.linked):
+        return ""
+    wanted = sorted({model.sha256 for model in plan.linked if model.policy == "fetch"})
+    words = ["comfy-capsule", "models", "pull", f"/capsule/{plan.name}.capsule.zip", "--to", MODELS]
+    words += [word for digest in wanted for word in ("--only", digest)]
+    return f"ENV COMFY_CAPSULE_PREPARE={_quoted(' '.join(words))}\n"
+
+
 def _labels(plan: ImagePlan) -> str:
     """OCI annotation keys where there is one (https://specs.opencontainers.org/image-spec/annotations/)."""
     labels = {
@@ -132,6 +172,10 @@ def _labels(plan: ImagePlan) -> str:
         "org.opencontainers.image.base.name": plan.base,
         "org.opencontainers.image.title": plan.name,
     }
+    if plan.linked:
+        labels["io.comfy-capsule.models"] = "+".join(sorted({model.policy for model in plan.linked}))
+    if plan.oldest_driver:
+        labels["io.comfy-capsule.minimum-driver"] = plan.oldest_driver
     return "LABEL " + " \\\n    ".join(f"{name}={_quoted(value)}" for name, value in labels.items())
 
 

@@ -11,8 +11,9 @@ RUN --mount=type=bind,source=os,target=/build/os sh /build/os/install.sh /build/
 FROM os AS runtime
 ARG SOURCE_DATE_EPOCH
 @PYTHON_STAGE@
-# The one folder that is written to, by whichever uid the container is given.
-RUN mkdir /state && chmod 1777 /state
+# The folders that are written to, by whichever uid the container is given: its own, and that of models which are not in
+# the image.
+RUN mkdir /state /models && chmod 1777 /state /models
 
 # uv, which installs; it stays out of the image.
 FROM runtime AS uv
@@ -72,13 +73,25 @@ ENV HOME=/state \
     USER=capsule \
     XDG_CACHE_HOME=/state/cache
 USER 1000:0
-@PROOF_STAGE@
-# What it serves: the models, and last the capsule.
-FROM environment
+
+# What it is made of, in CycloneDX.
+FROM environment AS sbom
+RUN --network=none --mount=type=bind,source=parts/environment,target=/build/parts/environment \
+    --mount=type=bind,source=parts/models,target=/build/parts/models \
+    /opt/gateway/bin/python -m comfy_capsule.packager.sbom /build/parts --comfy /comfyui \
+        --site @SITE@ --site @GATEWAY_SITE@ --out /state/sbom.cdx.json
+@PROOF_OF_ENVIRONMENT@
+# The models, each a layer, and links to those that are not in the image.
+FROM environment AS served
 ARG SOURCE_DATE_EPOCH
-@MODELS@@PROOF@COPY --link capsule/ /capsule/
-@LABELS@
-VOLUME ["/state"]
+@MODELS@@LINKS@@PROOF_OF_SERVED@
+# What it serves, last.
+FROM served
+ARG SOURCE_DATE_EPOCH
+COPY --link --chown=0:0 --from=sbom /state/sbom.cdx.json /sbom.cdx.json
+@PROOF@COPY --link capsule/ /capsule/
+@PREPARE@@LABELS@
+VOLUME @VOLUMES@
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=5s --start-period=600s --retries=3 \

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..progress import Report
 
@@ -35,6 +35,40 @@ class BuildRequest(BaseModel):
     tag: str
     arguments: dict[str, str] = {}
     secrets: dict[str, Path] = {}
+
+
+class StartRequest(BaseModel):
+    """A container that serves, hardened: no capability, nothing but its volume to write to.
+
+    Attributes:
+        address, port: of this host, where it is reached; port 0 for any free one.
+        volume: of the engine, mounted at ``/state``; it stays when the container goes.
+        models: a volume of the engine, or a folder of its host, mounted at ``/models``; empty for none.
+        files: ``{name: bytes}``, written into the volume for the container's user alone, before it starts.
+        environment: for its process. Everybody who may ask the engine sees it: it holds no secret.
+        gpus: whether it gets this host's GPUs; None: where the engine can give them.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    image: str
+    address: str
+    port: int
+    volume: str
+    models: str = ""
+    files: dict[str, bytes] = Field(default={}, repr=False)
+    environment: dict[str, str] = {}
+    gpus: bool | None = None
+
+
+class ContainerInfo(BaseModel):
+    """A container. `state`: ``starting``, ``healthy``, ``unhealthy`` or ``ended``; `url` is where it is reached."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    state: Literal["starting", "healthy", "unhealthy", "ended"]
+    url: str
 
 
 class ImageInfo(BaseModel):
@@ -71,10 +105,33 @@ class ContainerEngine(Protocol):
         """The image of that name or id, or None when the engine does not have it."""
         ...
 
-    def run(self, image: str, argv: Sequence[str]) -> str:
+    def run(self, image: str, argv: Sequence[str], *, gpus: bool = False) -> str:
         """What `argv` prints in a container of `image`, without a network, which is removed afterwards.
+
+        Args:
+            gpus: whether it sees this host's GPUs.
 
         Raises:
             CapsuleError: ``container-failed``.
         """
+        ...
+
+    def start(self, request: StartRequest) -> ContainerInfo:
+        """Start a container and return at once.
+
+        Raises:
+            CapsuleError: ``container-failed``, also where the port is taken, or GPUs are asked for and not to be had.
+        """
+        ...
+
+    def look(self, container: str) -> ContainerInfo:
+        """How the container of that id is."""
+        ...
+
+    def log(self, container: str, *, follow: bool) -> Iterator[str]:
+        """The lines that it has printed; with `follow` also those to come, until it ends."""
+        ...
+
+    def stop(self, container: str, grace: float) -> None:
+        """Ask it to end, end it after `grace` seconds, and remove it; not its volume."""
         ...

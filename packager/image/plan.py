@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import Capsule, Pack, System, safe_name
+from ..capsule import Capsule, Model, Pack, System, safe_name
+from ..comfy import oldest_driver
 from ..errors import BadInput, CapsuleError
 from ..materialise import Packs, chosen_packs, pack_place, read_pylock, refuse_not_carried, used_files, used_place
 
@@ -17,6 +19,9 @@ DEFAULT_BASE = "debian:bookworm-slim"
 EPOCH = 315_532_800
 
 PORT = 8000
+
+#: Where the volume with the models is mounted that are not in the image.
+MODELS = "/models"
 
 # What our own steps need of the system, whatever the capsule needs: certificates for what the gateway fetches and the
 # webhooks it sends, and the libraries that uv and the gateway's wheels (pillow, greenlet, uvloop) are linked to.
@@ -37,6 +42,21 @@ class BakedModel(BaseModel):
     sha256: str
 
 
+#: Whether a model's file is in the image, comes with a volume, or is fetched into one before ComfyUI starts.
+ModelPolicy = Literal["bake", "mount", "fetch"]
+
+
+class LinkedModel(BakedModel):
+    """One model whose file is in a volume: the image holds a link to its place there."""
+
+    policy: ModelPolicy
+
+    @property
+    def target(self) -> str:
+        """Where it leads: a `ModelStore` is mounted there."""
+        return f"{MODELS}/sha256/{self.sha256[:2]}/{self.sha256}"
+
+
 class BakedFile(BaseModel):
     """A further file that a run opened: where it goes, from ComfyUI's folder on, and its digest."""
 
@@ -55,11 +75,13 @@ class ImagePlan(BaseModel):
         python_version: in full, e.g. ``3.11.7``.
         python: ``carried``, the context's ``python/`` becomes ``/opt/python``; ``base``, the base has that version.
         packs: their places under ``custom_nodes``; those of folders end with ``/``.
+        models: those in the image; linked: those in a volume.
         packages: Debian packages that the base has or gets; a carried Python's own come on top of them.
         unproved: whether distributions without a hash are installed too (``lock/unproved.txt``).
         carried: whether wheels come out of the capsule (``lock/wheels/``).
         overlay: whether files come over the installed ones (``lock/overlay/``).
         prove: whether the build boots ComfyUI, without a network, and compares its node classes.
+        oldest_driver: the NVIDIA driver that torch needs at least; empty where it needs none.
         digests: capsule, contract and environment, for the labels.
     """
 
@@ -72,11 +94,13 @@ class ImagePlan(BaseModel):
     packages: tuple[str, ...] = ()
     packs: tuple[str, ...]
     models: tuple[BakedModel, ...]
+    linked: tuple[LinkedModel, ...] = ()
     files: tuple[BakedFile, ...] = ()
     unproved: bool
     carried: bool = False
     overlay: bool = False
     prove: bool
+    oldest_driver: str = ""
     digests: dict[str, str]
 
     @property
@@ -91,15 +115,22 @@ class ImagePlan(BaseModel):
 
 
 def make_plan(
-    capsule: Capsule, *, base: str = "", packs: Packs = "used", prove: bool = True, python_in_base: bool = False
+    capsule: Capsule,
+    *,
+    base: str = "",
+    packs: Packs = "used",
+    prove: bool = True,
+    python_in_base: bool = False,
+    policies: Mapping[str, ModelPolicy] | None = None,
 ) -> ImagePlan:
     """What the image of `capsule` consists of.
 
     Args:
         python_in_base: whether ``/usr/local/bin/python3`` of the base is exactly the captured version.
+        policies: of models, by their name or ``FOLDER/NAME``; ``""`` is that of the others, which are baked else.
 
     Raises:
-        BadInput: ``image-python-too-old``, ``capsule-unsafe-name``.
+        BadInput: ``image-python-too-old``, ``capsule-unsafe-name``, ``no-such-model``.
         CapsuleError: ``image-needs-build`` when a distribution has no wheel; ``not-carried`` for local ones.
     """
     lock, digests = capsule.lock, capsule.digests
@@ -120,6 +151,7 @@ def make_plan(
     refuse_not_carried(lock, locked, capsule.files)
     for model in lock.models:
         safe_name(f"{model.folder}/{model.name}")  # `..` in a COPY would reach any file of the image
+    how = _policies(lock.models, policies or {})
     return ImagePlan(
         name=capsule.name,
         base=base or DEFAULT_BASE,
@@ -127,18 +159,34 @@ def make_plan(
         python="base" if python_in_base else "carried",
         packs=tuple(sorted(_copied(pack) for pack in chosen_packs(capsule, packs))),
         packages=_packages(lock.system),
-        models=tuple(BakedModel(folder=item.folder, name=item.name, sha256=item.sha256) for item in lock.models),
+        models=tuple(BakedModel(**_of(model)) for model in lock.models if how[model] == "bake"),
+        linked=tuple(LinkedModel(**_of(model), policy=how[model]) for model in lock.models if how[model] != "bake"),
         files=tuple(BakedFile(name=used_place(item), sha256=item.sha256) for item in used_files(capsule, packs)),
         unproved=bool(locked.unproved),
         carried=any(wheel.path for item in locked.pylock.packages for wheel in item.wheels or ()),
         overlay=bool(locked.tool.changed or locked.tool.removed or locked.tool.editables),
         prove=prove,
+        oldest_driver=oldest_driver(lock.platform.torch),
         digests={"capsule": digests.capsule, "contract": digests.contract, "environment": digests.environment},
     )
 
 
 def _copied(pack: Pack) -> str:
     return pack_place(pack) + ("" if pack.kind == "file" else "/")
+
+
+def _of(model: Model) -> dict[str, str]:
+    return {"folder": model.folder, "name": model.name, "sha256": model.sha256}
+
+
+def _policies(models: Sequence[Model], said: Mapping[str, ModelPolicy]) -> dict[Model, ModelPolicy]:
+    names = {model: (f"{model.folder}/{model.name}", model.name, model.name.rpartition("/")[2]) for model in models}
+    for name in said:
+        if name and not any(name in known for known in names.values()):
+            have = ", ".join(known[0] for known in names.values()) or "none"
+            raise BadInput("no-such-model", f"The capsule has no model {name!r}; it has: {have}.")
+    rest = said.get("", "bake")
+    return {model: next((said[name] for name in known if name in said), rest) for model, known in names.items()}
 
 
 def _packages(system: System) -> tuple[str, ...]:

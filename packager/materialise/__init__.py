@@ -6,7 +6,7 @@ from .interface import ModelSource, PythonSource, Sink
 from .interpreters import PYTHON_SOURCES, InstalledPython, ManagedPython, RunningPython, find_python
 from .local_wheels import LOCAL_WHEELS, gather_wheels
 from .model_store import ModelStore, link_or_copy
-from .models import model_sources, place_inputs, place_models
+from .models import model_sources, obtain_models, place_inputs, place_models
 from .overlay import lay_over, removed_names
 from .paths import place
 from .pylock import LockedPython, read_pylock
@@ -49,6 +49,7 @@ __all__ = [
     "link_or_copy",
     "materialise_sources",
     "model_sources",
+    "obtain_models",
     "pack_place",
     "place",
     "place_inputs",

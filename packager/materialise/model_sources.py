@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,11 +12,12 @@ import requests
 
 from ..capsule import Model
 from ..command import without_credentials
-from ..errors import BadInput, CapsuleError
+from ..errors import BadInput, Cancelled, CapsuleError
+from .download import download
 from .interface import Sink
+from .tokens import own_tokens
 
 _CHUNK = 1 << 20
-_TIMEOUT = (20, 60)  # seconds to connect, and between two pieces
 
 
 class FolderModels:
@@ -53,7 +54,14 @@ class FolderModels:
 
 
 class UrlModels:
-    """The addresses in the lock, one after another; an interrupted download goes on where it stopped."""
+    """The addresses in the lock, one after another; an interrupted download goes on where it stopped.
+
+    Args:
+        tokens: ``{host: token}``; the user's own when not given.
+    """
+
+    def __init__(self, tokens: Mapping[str, str] | None = None) -> None:
+        self._tokens = own_tokens() if tokens is None else tokens
 
     def give(self, model: Model, sink: Sink) -> bool:
         """See `ModelSource`."""
@@ -62,7 +70,9 @@ class UrlModels:
             if urlsplit(url).scheme not in ("http", "https"):
                 continue
             try:
-                _download(url, sink)
+                download(url, model.size, sink, self._tokens)
+            except Cancelled:
+                raise
             except (requests.RequestException, CapsuleError) as error:
                 reason = error.message if isinstance(error, CapsuleError) else type(error).__name__
                 refused.append(f"{without_credentials(url)}: {reason}")
@@ -74,20 +84,3 @@ class UrlModels:
         if refused:
             raise CapsuleError("model-missing", " ".join(refused))
         return False
-
-
-def _download(url: str, sink: Sink) -> None:
-    headers = {"Accept-Encoding": "identity"}
-    if sink.offset:
-        headers["Range"] = f"bytes={sink.offset}-"
-    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
-        if answer.status_code == 416:  # nothing after what we have: the digest tells whether that is all
-            return
-        if answer.status_code in (401, 403):
-            raise CapsuleError("model-gated", f"{answer.status_code}, it needs an account; download it in a browser.")
-        if not answer.ok:
-            raise CapsuleError("model-missing", f"answered {answer.status_code}.")
-        if answer.status_code != 206:
-            sink.restart()
-        for chunk in answer.iter_content(_CHUNK):
-            sink.write(chunk)

@@ -8,20 +8,22 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from platformdirs import user_data_path
 
 from ..capsule import Model
-from ..errors import BadInput, CapsuleError
+from ..errors import BadInput, Cancelled, CapsuleError
 from ..hashing import hash_files
 from ..progress import Progress, Report, silent
 from .interface import ModelSource
 
+_WAIT = 0.5  # seconds between two looks at whether another process has ended
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -58,6 +60,14 @@ class ModelStore:
         path.unlink()
         return None
 
+    def check(self, model: Model, report: Report = silent) -> Literal["here", "missing", "damaged"]:
+        """What a reading of the model's whole file says; nothing is changed."""
+        path = self.path(model)
+        if not path.is_file():
+            return "missing"
+        whole = path.stat().st_size == model.size and _digest(path, report) == model.sha256
+        return "here" if whole else "damaged"
+
     def obtain(self, model: Model, sources: Sequence[ModelSource], report: Report) -> Path:
         """The model's file in the store, brought from the first of `sources` that gives its exact bytes.
 
@@ -66,7 +76,7 @@ class ModelStore:
         """
         path = self.path(model)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(f".{path.name}.lock")):
+        with _locked(path, model, report):
             found = self.find(model, report)
             if found is not None:
                 return found
@@ -75,6 +85,8 @@ class ModelStore:
                 try:
                     if self._bring(model, source, report):
                         return path
+                except Cancelled:
+                    raise
                 except CapsuleError as error:
                     refused.append(error.message)
             raise CapsuleError(
@@ -98,6 +110,21 @@ class ModelStore:
         os.replace(part, path)
         _note(path).write_text(_state(path))
         return True
+
+
+@contextmanager
+def _locked(path: Path, model: Model, report: Report) -> Iterator[None]:
+    """One process at a time brings a file; whoever waits says so, and hears a cancellation."""
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    while True:
+        with suppress(Timeout):
+            lock.acquire(timeout=_WAIT)
+            break
+        report(Progress(phase="models", item=f"{model.name}, which another process fetches"))
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def link_or_copy(source: Path, target: Path) -> None:

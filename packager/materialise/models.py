@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from ..capsule import Capsule, Model, sha256_bytes
-from ..errors import BadInput, CapsuleError
+from ..errors import BadInput, Cancelled, CapsuleError
 from ..progress import Progress, Report
+from ..together import Together
 from .interface import ModelSource
 from .model_sources import FolderModels, UrlModels
 from .model_store import ModelStore, link_or_copy
 from .paths import place
+
+_AT_ONCE = 3  # files; each is taken in several pieces at once
 
 
 def model_sources(models_from: Sequence[Path]) -> tuple[ModelSource, ...]:
@@ -44,29 +49,60 @@ def place_models(
         BadInput: ``capsule-unsafe-name``, ``no-models-folder``.
         CapsuleError: ``model-missing``; ``models-missing`` when it is several, naming each.
     """
-    store = store or ModelStore()
-    sources = model_sources(models_from)
-    missing: list[CapsuleError] = []
-    found: dict[str, Path] = {}
-    for done, model in enumerate(models):
-        report(Progress(phase="models", item=model.name, done=done, total=len(models)))
-        target = place(root, f"{under}/{model.folder}/{model.name}")
-        try:
-            found[model.sha256] = store.obtain(model, sources, report)
-        except BadInput:
-            raise
-        except CapsuleError as error:
-            missing.append(error)
-            continue
+    targets = [place(root, f"{under}/{model.folder}/{model.name}") for model in models]
+    found = obtain_models(models, store or ModelStore(), report, models_from=models_from)
+    for model, target in zip(models, targets, strict=True):
         target.unlink(missing_ok=True)  # a checkout may bring a placeholder of that name
         link_or_copy(found[model.sha256], target)
+    return found
+
+
+def obtain_models(
+    models: Sequence[Model], store: ModelStore, report: Report, *, models_from: Sequence[Path] = ()
+) -> dict[str, Path]:
+    """The files of `models` in `store`, by their sha256, several brought at once; each that fails is named.
+
+    Raises:
+        BadInput: ``capsule-unsafe-name``, ``no-models-folder``.
+        CapsuleError: ``model-missing``; ``models-missing`` when it is several; ``disk-full``, before a byte is.
+    """
+    wanted = {model.sha256: model for model in models}
+    sources = model_sources(models_from)
+    _require_space(store, [model for model in wanted.values() if not store.path(model).is_file()])
+    failed: dict[str, CapsuleError] = {}
+    work = Together(report, _AT_ONCE)
+
+    def obtain(model: Model, tell: Report) -> Path | None:
+        try:
+            return store.obtain(model, sources, tell)
+        except (BadInput, Cancelled):
+            raise
+        except CapsuleError as error:  # the others go on
+            failed[model.sha256] = error
+            return None
+
+    started = {digest: work.start(partial(obtain, model)) for digest, model in wanted.items()}
+    work.wait()
+    missing = [failed[digest] for digest in wanted if digest in failed]
     if len(missing) == 1:
         raise missing[0]
     if missing:
         message = " ".join(error.message for error in missing)
         raise CapsuleError("models-missing", f"{len(missing)} models are missing. {message}", missing[0].cure)
-    report(Progress(phase="models", done=len(models), total=len(models)))
-    return found
+    report(Progress(phase="models", done=len(wanted), total=len(wanted)))
+    return {digest: path for digest, answer in started.items() if (path := answer.result())}
+
+
+def _require_space(store: ModelStore, models: Sequence[Model]) -> None:
+    """Say before a byte is fetched that they do not fit."""
+    store.root.mkdir(parents=True, exist_ok=True)
+    needed, free = sum(model.size for model in models), shutil.disk_usage(store.root).free
+    if needed > free:
+        raise CapsuleError(
+            "disk-full",
+            f"The models need {needed:,} bytes, and {store.root} has {free:,} left.",
+            "Make room there, or name another folder.",
+        )
 
 
 def place_inputs(capsule: Capsule, root: Path, report: Report, *, under: str = "input") -> None:

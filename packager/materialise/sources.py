@@ -24,12 +24,19 @@ _PARALLEL = 8  # fetches at once; they wait for the network, not for the process
 
 
 class Sources(BaseModel):
-    """What was materialised: the ComfyUI folder, and each pack's folder or file by its place (`pack_place`)."""
+    """What was materialised.
+
+    Attributes:
+        comfyui: its folder.
+        packs: each pack's folder or file by its place (`pack_place`).
+        names: of the files of each tree: by ``custom_nodes/PLACE``, and by ``""`` those of ComfyUI.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     comfyui: Path
     packs: dict[str, Path]
+    names: dict[str, list[str]]
 
 
 def chosen_packs(capsule: Capsule, packs: Packs) -> tuple[Pack, ...]:
@@ -57,15 +64,14 @@ def materialise_sources(capsule: Capsule, folder: Path, report: Report, *, packs
     comfyui = folder / "ComfyUI"
     staging = folder / ".packs"  # beside ComfyUI, so that its checkout finds an empty folder
     core, files = capsule.lock.comfyui, capsule.files
-    jobs: list[tuple[str, Callable[[], None]]] = [
-        ("ComfyUI", partial(make_tree, "ComfyUI", core, comfyui, files, with_git=with_git, without=NOT_CORE))
+    jobs: list[tuple[str, Callable[[], list[str]]]] = [
+        ("", partial(make_tree, "ComfyUI", core, comfyui, files, with_git=with_git, without=NOT_CORE))
     ]
     for pack in wanted:
         subject = f"the pack {pack.name!r}"
-        jobs.append(
-            (pack.name, partial(make_tree, subject, pack, staging / pack_place(pack), files, with_git=with_git))
-        )
-    _all(jobs, report)
+        made = partial(make_tree, subject, pack, staging / pack_place(pack), files, with_git=with_git)
+        jobs.append((f"custom_nodes/{pack_place(pack)}", made))
+    names = _all(jobs, report)
     placed = {}
     for pack in wanted:
         name = pack_place(pack)
@@ -73,7 +79,7 @@ def materialise_sources(capsule: Capsule, folder: Path, report: Report, *, packs
         os.rename(staging / name, placed[name])
     if staging.is_dir():
         remove_tree(staging)
-    return Sources(comfyui=comfyui, packs=placed)
+    return Sources(comfyui=comfyui, packs=placed, names=names)
 
 
 def pack_place(pack: Pack) -> str:
@@ -122,21 +128,22 @@ def _is_to_be_had(source: Source, files: Mapping[str, bytes]) -> bool:
     )
 
 
-def _all(jobs: Sequence[tuple[str, Callable[[], None]]], report: Report) -> None:
-    """Run every job in threads; when some fail, let the rest end and name each failure."""
+def _all(jobs: Sequence[tuple[str, Callable[[], list[str]]]], report: Report) -> dict[str, list[str]]:
+    """What every job returns, by place, run in threads; when some fail, the rest ends, and each is named."""
     failed: dict[str, CapsuleError] = {}
-    done = 0
+    answers: dict[str, list[str]] = {}
     report(Progress(phase="sources", done=0, total=len(jobs)))
     executor = ThreadPoolExecutor(min(_PARALLEL, len(jobs)), thread_name_prefix="sources")
     try:
-        running = {executor.submit(job): name for name, job in jobs}
-        for future in as_completed(running):
+        running = {executor.submit(job): place for place, job in jobs}
+        for done, future in enumerate(as_completed(running), 1):
+            place = running[future]
             try:
-                future.result()
+                answers[place] = future.result()
             except CapsuleError as error:
-                failed[running[future]] = error
-            done += 1
-            report(Progress(phase="sources", item=running[future], done=done, total=len(jobs)))
+                failed[place] = error
+            item = place.rpartition("/")[2] or "ComfyUI"
+            report(Progress(phase="sources", item=item, done=done, total=len(jobs)))
     finally:
         executor.shutdown(cancel_futures=True)
     if len(failed) == 1:
@@ -146,3 +153,4 @@ def _all(jobs: Sequence[tuple[str, Callable[[], None]]], report: Report) -> None
         cures = dict.fromkeys(failed[name].cure for name in sorted(failed))
         message = f"{len(failed)} sources cannot be had. {listed}"
         raise CapsuleError("sources-failed", message, " ".join(cures))
+    return answers

@@ -19,7 +19,7 @@ def make_tree(
     *,
     with_git: bool,
     without: Collection[str] = (),
-) -> None:
+) -> list[str]:
     """Make `into`, which must not exist, the tree that the lock says. Nothing of it runs.
 
     Args:
@@ -27,6 +27,9 @@ def make_tree(
         files: the capsule's, by entry name.
         with_git: leave ordinary checkouts, or bare files without ``.git``.
         without: names at the top that are other things than this tree.
+
+    Returns:
+        The names of the tree's files; none of a single file.
 
     Raises:
         BadInput, CapsuleError: as `check_out` and `extract_tar`; ``tree-differs``.
@@ -40,7 +43,8 @@ def make_tree(
         into.write_bytes(files[source.carried])
     else:
         extract_tar(files[source.carried], into)
-    found = sha256_file(into) if source.kind == "file" else tree_digest(into, tree_files(into, without))
+    names = [] if source.kind == "file" else tree_files(into, without)
+    found = sha256_file(into) if source.kind == "file" else tree_digest(into, names)
     if source.tree and found != source.tree:
         raise CapsuleError(
             "tree-differs",
@@ -50,3 +54,4 @@ def make_tree(
         )
     if source.kind == "git" and not with_git:
         remove_git(into)
+    return names

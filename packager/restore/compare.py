@@ -12,7 +12,6 @@ from packaging.pylock import Package
 from ..caches import cache_roots
 from ..capsule import (
     NOBODY,
-    Capsule,
     ComfyUI,
     InputFile,
     Model,
@@ -21,6 +20,7 @@ from ..capsule import (
     PythonTool,
     System,
     UsedFile,
+    canonical_json,
     safe_name,
 )
 from ..comfy import Install
@@ -223,12 +223,14 @@ def _file_row(
     return row(kind, subject, expected.sha256[:_SHORT], shown, found.sha256 == expected.sha256)
 
 
-def node_rows(capsule: Capsule, object_info: Mapping[str, Any]) -> Iterator[Row]:
-    """One row a node class that the graph uses: its frozen signature against the running one's."""
-    for name, frozen in capsule.object_info.items():
+def node_rows(frozen: Mapping[str, Any], object_info: Mapping[str, Any]) -> Iterator[Row]:
+    """One row a node class of `frozen`: its frozen definition against the running one's."""
+    for name, wanted in frozen.items():
         if name not in object_info:
             yield row("node", name, "as captured", "missing", False)
             continue
         found = frozen_signature(object_info[name])
-        keys = sorted(key for key in {*frozen, *found} if frozen.get(key) != found.get(key))
+        keys = sorted(
+            key for key in {*wanted, *found} if canonical_json(wanted.get(key)) != canonical_json(found.get(key))
+        )
         yield row("node", name, "as captured", f"differs in {', '.join(keys)}" if keys else "as captured")

@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict, computed_field
 
 
 class Row(BaseModel):
-    """One thing compared. `kind` groups rows: platform, comfyui, system, pack, python, model, input, node, digest."""
+    """One thing compared. `kind` groups rows: platform, comfyui, system, pack, python, model, input, node,
+    import, graph, example, digest."""
 
     model_config = ConfigDict(frozen=True)
 

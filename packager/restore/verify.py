@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..capsule import Capsule, environment_digest
 from ..comfy import boot_object_info, find_install
-from ..errors import BadInput, CapsuleError
+from ..errors import BadInput, Cancelled, CapsuleError
 from ..materialise import Packs, Translation, chosen_packs, fitted, read_pylock, translation, used_files
 from ..progress import Progress, Report, silent
 from ..snapshot import Snapshot, missing_here, snapshot_install
@@ -106,10 +106,12 @@ def verify_nodes(capsule: Capsule, comfy: Path, table: Table, *, report: Report 
     """`table` with the rows that need the ComfyUI in `comfy` to boot. Runs its code."""
     try:
         object_info = boot_object_info(find_install(comfy), report)
+    except Cancelled:
+        raise
     except CapsuleError as error:
         rows = [row("node", "boot", "starts", error.message, False)]
     else:
-        rows = [row("node", "boot", "starts", "starts"), *node_rows(capsule, object_info)]
+        rows = [row("node", "boot", "starts", "starts"), *node_rows(capsule.object_info, object_info)]
     return table.model_copy(update={"rows": (*table.rows, *rows)})
 
 

@@ -2,21 +2,27 @@
 
 from .apart import snapshot_apart
 from .carried import parts_of, secret_carried
+from .core import read_platform
 from .folder import write_lock
 from .models.choices import model_choices
+from .packs import classes_by_pack
 from .python.lock import PythonLock, lock_python
 from .snapshot import Snapshot, snapshot_install
 from .system.libraries import packages_of_python
-from .system.machine import missing_here
+from .system.machine import missing_here, missing_libraries, missing_programs
 
 __all__ = [
     "PythonLock",
     "Snapshot",
+    "classes_by_pack",
     "lock_python",
     "missing_here",
+    "missing_libraries",
+    "missing_programs",
     "model_choices",
     "packages_of_python",
     "parts_of",
+    "read_platform",
     "secret_carried",
     "snapshot_apart",
     "snapshot_install",

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import platform
-import re
 from collections.abc import Mapping
 
 from ..capsule import NOT_CORE, Finding, Platform
-from ..comfy import Install
+from ..comfy import Install, torch_version
 from .trees.tree import ReadTree, read_tree
-
-_TORCH_VERSION = re.compile(r"^__version__ = ['\"]([^'\"]+)['\"]", re.MULTILINE)
 
 
 def read_core(install: Install) -> ReadTree:
@@ -34,16 +31,7 @@ def read_platform(install: Install, distributions: Mapping[str, str]) -> Platfor
         arch=platform.machine(),
         python=install.python_version,
         implementation=install.implementation,
-        torch=_torch(install, distributions.get("torch", "")),
+        torch=torch_version(install) or distributions.get("torch", ""),
         frontend=distributions.get("comfyui-frontend-package", ""),
         templates=distributions.get("comfyui-workflow-templates", ""),
     )
-
-
-def _torch(install: Install, version: str) -> str:
-    """torch's own word on its version: an index may drop the build tag (``+cu130``) from the distribution's."""
-    for folder in install.site_packages:
-        said = folder / "torch" / "version.py"
-        if said.is_file() and (found := _TORCH_VERSION.search(said.read_text())):
-            return found[1]
-    return version

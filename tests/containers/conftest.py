@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from bench import UPSCALE
 from bench.baseimage import base_image
 from bench.engine import Engine
 from bench.engine import engine as running_engine
+from bench.images import built
+from comfy_capsule.packager.actions import export
+from comfy_capsule.packager.capsule import Capsule
+from comfy_capsule.packager.image import BuiltImage
+from comfy_capsule.packager.progress import silent
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +29,17 @@ def engine() -> Iterator[Engine]:
 def base(engine: Engine) -> str:
     """The name of the bench's base image, which stands in for debian:bookworm-slim."""
     return base_image(engine)
+
+
+@pytest.fixture(scope="session")
+def capsule(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Capsule:
+    """The upscaling workflow, sealed."""
+    out = tmp_path_factory.mktemp("capsule") / "upscale.capsule.zip"
+    said = {"name": None, "message": "", "strict": False, "python": None, "report": silent}
+    return export(str(comfyui), UPSCALE.ui_path, UPSCALE.api_path, out, **said)
+
+
+@pytest.fixture(scope="session")
+def image(capsule: Capsule, engine: Engine, base: str, comfyui: Path) -> BuiltImage:
+    """Its image, under `TAG`."""
+    return built(capsule, engine, base, comfyui)

@@ -12,38 +12,17 @@ from pathlib import Path
 
 import pytest
 import requests
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from bench import PICTURE, UPSCALE, RunningComfy, example_picture, pixels
 from bench.engine import Engine
-from comfy_capsule.packager.actions import export
+from bench.images import HARDENED, KEY, TAG, built
 from comfy_capsule.packager.capsule import Capsule
 from comfy_capsule.packager.errors import Cancelled, CapsuleError
-from comfy_capsule.packager.image import BuiltImage, Docker, build, write_context
+from comfy_capsule.packager.image import BuiltImage, Docker, write_context
 from comfy_capsule.packager.materialise import read_pylock
-from comfy_capsule.packager.progress import Progress, Report, silent
-
-TAG = "comfy-capsule-test:upscale"
-KEY = "a-key-of-the-container-tests"
-HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "512")
-
-
-@pytest.fixture(scope="module")
-def capsule(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Capsule:
-    out = tmp_path_factory.mktemp("capsule") / "upscale.capsule.zip"
-    said = {"name": None, "message": "", "strict": False, "python": None, "report": silent}
-    return export(str(comfyui), UPSCALE.ui_path, UPSCALE.api_path, out, **said)
-
-
-def built(
-    capsule: Capsule, engine: Engine, base: str, comfyui: Path, tag: str = TAG, report: Report = silent
-) -> BuiltImage:
-    docker = Docker(engine.environment)
-    return build(capsule, tag, engine=docker, base=base, models_from=[comfyui / "models"], report=report)
-
-
-@pytest.fixture(scope="module")
-def image(capsule: Capsule, engine: Engine, base: str, comfyui: Path) -> BuiltImage:
-    return built(capsule, engine, base, comfyui)
+from comfy_capsule.packager.progress import Progress, silent
 
 
 @contextmanager
@@ -129,8 +108,25 @@ def test_nothing_of_the_build_stays(image: BuiltImage, engine: Engine) -> None:
     history = engine.docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", TAG)
     assert "BEGIN CERTIFICATE" not in history
     proof = json.loads(inside(engine, "cat", "/proof.json"))
-    assert set(proof["node_classes"].values()) == {"equal"}
-    assert "BenchTint" in proof["node_classes"]
+    assert proof["equal"] is all(item["equal"] for item in proof["rows"]) is True
+    proved = {(item["kind"], item["subject"]) for item in proof["rows"]}
+    assert {("node", "BenchTint"), ("pack", "bench-tint"), ("import", "bench-tint"), ("python", "torch")} <= proved
+    assert {("graph", "API graph"), ("comfyui", "ComfyUI"), ("system", "libfribidi.so.0")} <= proved
+
+
+def test_it_says_what_it_is_made_of(image: BuiltImage, engine: Engine, capsule: Capsule) -> None:
+    text = inside(engine, "cat", "/sbom.cdx.json")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    bill = {item["bom-ref"]: item for item in json.loads(text)["components"]}
+    installed = inside(engine, "dpkg-query", "-W", "-f", "debian/${Package}@${Version}\n").split()
+    assert {*installed} == {name for name in bill if name.startswith("debian/")}
+    wanted = read_pylock(capsule.pylock).versions()
+    assert {f"python/{name}@{version}" for name, version in wanted.items()} <= bill.keys()
+    assert bill[f"python/torch@{wanted['torch']}"]["hashes"]
+    assert bill[f"comfyui/ComfyUI@{capsule.lock.comfyui.version}"]["licenses"] == [{"license": {"id": "GPL-3.0-only"}}]
+    models = {item["hashes"][0]["content"] for item in bill.values() if item["type"] == "machine-learning-model"}
+    assert models == {model.sha256 for model in capsule.lock.models}
+    assert any(name.startswith("gateway/aiohttp@") for name in bill)
 
 
 def test_it_says_which_capsule_it_is(image: BuiltImage, engine: Engine, capsule: Capsule) -> None:
@@ -141,7 +137,7 @@ def test_it_says_which_capsule_it_is(image: BuiltImage, engine: Engine, capsule:
     assert info.labels["io.comfy-capsule.environment"] == capsule.digests.environment
 
 
-def test_a_changed_workflow_is_built_in_seconds_and_only_its_layer_is_new(
+def test_a_changed_workflow_is_built_in_seconds_and_only_its_layers_are_new(
     image: BuiltImage, engine: Engine, base: str, capsule: Capsule, comfyui: Path
 ) -> None:
     before = layers(engine)
@@ -152,7 +148,7 @@ def test_a_changed_workflow_is_built_in_seconds_and_only_its_layer_is_new(
     again = built(changed, engine, base, comfyui, report=steps.append)
     try:
         assert again.seconds < 30  # 5 s alone; the figure is image-rebuild-s
-        assert layers(engine)[:-1] == before[:-1]
+        assert layers(engine)[:-2] == before[:-2]
         assert layers(engine)[-1] != before[-1]
         assert steps[-1].phase == "build"
     finally:
@@ -173,7 +169,7 @@ def test_another_node_signature_fails_the_build_and_tags_nothing(
     with pytest.raises(CapsuleError) as caught:
         built(forged, engine, base, comfyui, tag="comfy-capsule-test:forged")
     assert caught.value.code == "proof-failed"
-    assert "The node class BenchTint has another output." in caught.value.message
+    assert "node BenchTint: expected as captured, found differs in output." in caught.value.message
     assert Docker(engine.environment).inspect("comfy-capsule-test:forged") is None
 
 

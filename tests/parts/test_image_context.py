@@ -167,6 +167,25 @@ def test_what_is_in_it(capsule: Capsule, tmp_path: Path) -> None:
     assert b"docker buildx build" in found["README.md"][1]
 
 
+def test_a_model_that_is_not_baked_is_a_link_and_need_not_be_had(capsule: Capsule, tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    said = {"report": silent, "python_in_base": True, "base": "python:3.11.7-slim"}
+    write_context(capsule, folder, policies={"": "mount", "same.safetensors": "fetch"}, **said)  # type: ignore[arg-type]
+    assert list((folder / "models").iterdir()) == []
+    sha = sha256_bytes(MODEL)
+    places = {
+        path.relative_to(folder / "links").as_posix(): os.readlink(path) for path in (folder / "links").rglob("*.*")
+    }
+    assert places == dict.fromkeys(("vae/a/b.safetensors", "loras/same.safetensors"), f"/models/sha256/{sha[:2]}/{sha}")
+    assert "- models:/models" in (folder / "compose.yaml").read_text()
+    with pytest.raises(
+        BadInput, match=r"no model 'never'; it has: vae/a/b\.safetensors, loras/same\.safetensors\."
+    ) as no:
+        write_context(capsule, tmp_path / "two", policies={"never": "bake"}, **said)  # type: ignore[arg-type]
+    assert no.value.code == "no-such-model"
+    assert not (tmp_path / "two").exists()
+
+
 def test_a_folder_with_something_in_it_is_left_alone(capsule: Capsule, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/x").write_text("x")

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from bench.fake_comfyui import FakeComfyUI
 from bench.gateway_here import BLANK, gateway, state_of
-from comfy_capsule.packager.comfy import visible_gpus
 from comfy_capsule.packager.gateway import Settings
 from comfy_capsule.packager.gateway.supervise import Attached
 
@@ -100,21 +96,3 @@ async def test_a_cancel_finds_the_right_one(fake: FakeComfyUI, other: FakeComfyU
         assert (await (await client.get(f"/executions/{first}")).json())["state"] == "running"
         fake.hold.set()
         await state_of(client, first, "succeeded")
-
-
-@pytest.mark.parametrize(
-    ("given", "seen"),
-    [("0,1", ["0", "1"]), ("", []), ("-1", []), ("0,-1,1", ["0"]), ("GPU-8932f937, MIG-1", ["GPU-8932f937", "MIG-1"])],
-)
-def test_the_gpus_that_the_environment_leaves_are_told(given: str, seen: list[str]) -> None:
-    assert visible_gpus({"CUDA_VISIBLE_DEVICES": given}) == seen
-
-
-def test_the_machine_is_asked_for_its_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho GPU-one; echo GPU-two\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert visible_gpus({}) == ["GPU-one", "GPU-two"]
-    tool.write_text("#!/bin/sh\necho No devices were found; exit 6\n")
-    assert visible_gpus({}) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from comfy_capsule.packager.image import ImagePlan, dockerfile
+from comfy_capsule.packager.image import ImagePlan, LinkedModel, dockerfile
 from comfy_capsule.packager.image.plan import BakedModel
 
 PLAN = ImagePlan(
@@ -31,6 +31,12 @@ def lines(text: str, start: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith(start)]
 
 
+def stage(text: str, name: str) -> str:
+    """The lines below ``FROM … AS name``, without comments."""
+    body = text.partition(f" AS {name}\n")[2].partition("\nFROM")[0]
+    return "\n".join(line for line in body.splitlines() if not line.startswith("#"))
+
+
 def final_stage(text: str) -> list[str]:
     return text[text.rindex("\nFROM ") :].strip().splitlines()
 
@@ -41,9 +47,14 @@ def test_each_thing_that_changes_alone_is_a_layer_and_the_capsule_is_the_last() 
         'COPY --link --from=packs ["/comfyui/custom_nodes/alpha/", "/comfyui/custom_nodes/alpha/"]',
         'COPY --link --from=packs ["/comfyui/custom_nodes/beta.disabled/", "/comfyui/custom_nodes/beta.disabled/"]',
     ]
+    models = lines(stage(text, "served"), "COPY")
+    assert models[0].endswith(f'["models/{"ab" * 32}", "/comfyui/models/upscale_models/sub/x2.safetensors"]')
     last = lines("\n".join(final_stage(text)), "COPY")
-    assert last[0].endswith(f'["models/{"ab" * 32}", "/comfyui/models/upscale_models/sub/x2.safetensors"]')
-    assert last[-1] == "COPY --link capsule/ /capsule/"
+    assert last == [
+        "COPY --link --chown=0:0 --from=sbom /state/sbom.cdx.json /sbom.cdx.json",
+        "COPY --link --chown=0:0 --from=proof /state/proof.json /proof.json",
+        "COPY --link capsule/ /capsule/",
+    ]
     assert not lines("\n".join(final_stage(text)), "RUN")
 
 
@@ -55,12 +66,30 @@ def test_it_runs_as_nobody_in_particular_and_says_when_it_is_ready() -> None:
     entry = json.loads(lines(text, "ENTRYPOINT")[0].removeprefix("ENTRYPOINT "))
     assert entry[:3] == ["comfy-capsule", "serve", "/capsule/portrait.capsule.zip"]
     assert 'io.comfy-capsule.id="cccccccccccc"' in text
+    assert "minimum-driver" not in text
+    of_cuda = dockerfile(PLAN.model_copy(update={"oldest_driver": "580.65.06"}))
+    assert 'io.comfy-capsule.minimum-driver="580.65.06"' in of_cuda
 
 
 def test_captured_code_runs_without_network_and_secret_only() -> None:
-    proof = dockerfile(PLAN).partition("AS proof\n")[2].partition("\nFROM")[0]
-    assert proof.startswith("RUN --network=none ")
-    assert "secret" not in proof
+    for name, steps in (("proof-environment", 1), ("proof", 3)):
+        proof = stage(dockerfile(PLAN), name)
+        assert proof.count("RUN") == proof.count("RUN --network=none ") == steps
+        assert "secret" not in proof
+
+
+def test_models_that_are_not_in_the_image_are_links_and_those_to_fetch_are_fetched_first() -> None:
+    said = {"folder": "vae", "name": "big.safetensors", "sha256": "cd" * 32}
+    mounted = dockerfile(PLAN.model_copy(update={"linked": (LinkedModel(**said, policy="mount"),)}))
+    assert lines(stage(mounted, "served"), "COPY --link links")
+    assert "PREPARE" not in mounted
+    assert 'VOLUME ["/state", "/models"]' in mounted
+    assert 'io.comfy-capsule.models="mount"' in mounted
+    fetched = dockerfile(PLAN.model_copy(update={"linked": (LinkedModel(**said, policy="fetch"),)}))
+    command = f"comfy-capsule models pull /capsule/portrait.capsule.zip --to /models --only {'cd' * 32}"
+    assert lines(fetched, "ENV COMFY_CAPSULE_PREPARE") == [f'ENV COMFY_CAPSULE_PREPARE="{command}"']
+    assert 'VOLUME ["/state"]' in dockerfile(PLAN)
+    assert "links" not in stage(dockerfile(PLAN), "served")
 
 
 def test_without_proof_nothing_boots() -> None:

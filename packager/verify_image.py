@@ -1,0 +1,60 @@
+"""An image, proved again: by what is in it, in a container without a network, wherever the image comes from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .capsule import Capsule
+from .errors import CapsuleError
+from .image import ContainerEngine
+from .progress import Progress, Report
+from .restore import Row, Table, row
+from .run_image import image_labels
+
+_LABEL = "io.comfy-capsule."
+_PROVE = ("/opt/gateway/bin/python", "-m", "comfy_capsule.packager.proof", "image", "/capsule")
+_INSTALL = ("--comfy", "/comfyui", "--python", "/opt/venv/bin/python")
+
+
+def verify_image(
+    engine: ContainerEngine,
+    tag: str,
+    capsule: Capsule | None = None,
+    *,
+    example: bool = True,
+    gpus: bool = False,
+    report: Report,
+) -> Table:
+    """Compare the image `tag` with the capsule that it holds, and that one with `capsule` where it is given.
+
+    The image's own programs look at its files: this finds what differs, and not who means to deceive.
+
+    Args:
+        example: whether the capsule's example is run too.
+        gpus: whether the container sees this host's GPUs, which proves what needs one.
+
+    Raises:
+        BadInput: ``no-image``, ``image-not-ours``.
+        CapsuleError: ``container-failed``.
+    """
+    labels = image_labels(engine, tag)
+    report(Progress(phase="verify", item=f"{tag}, in a container without a network"))
+    answer = engine.run(tag, [*_PROVE, *_INSTALL, *(["--example"] if example else [])], gpus=gpus)
+    try:
+        proof = json.loads(answer)
+        table = Table(rows=tuple(map(Row.model_validate, proof["rows"])), unproved=tuple(proof["unproved"]))
+        digests = tuple(_digest_rows(proof["capsule"], labels, capsule))
+    except (ValueError, KeyError, TypeError) as error:
+        message = f"What the image {tag} says of itself cannot be read: {str(error).splitlines()[0]}."
+        raise CapsuleError("container-failed", message, "Was it built by a newer Comfy Capsule?") from error
+    return table.model_copy(update={"rows": (*table.rows, *digests)})
+
+
+def _digest_rows(inside: Mapping[str, Any], labels: Mapping[str, str], capsule: Capsule | None) -> Iterator[Row]:
+    """The labels against the capsule in the image, and that against the one at hand."""
+    for name in ("capsule", "contract"):
+        yield row("digest", f"label {name}", inside[name], labels.get(f"{_LABEL}{name}", "none"))
+        if capsule is not None:
+            yield row("digest", name, getattr(capsule.digests, name), inside[name])
