@@ -277,13 +277,13 @@ def verify(
 
     Examples: comfy-capsule verify w.capsule.zip --comfy ~/ComfyUI --trust; comfy-capsule verify --image portrait:1
     """
-    if (comfy is None) == (image is None) or (comfy is not None and capsule is None):
-        raise BadInput("bad-usage", "Give CAPSULE and --comfy DIR, or --image TAG with or without CAPSULE.")
     with terminal.progress_bars(as_json) as report:
-        if image is not None:
+        if image is not None and comfy is None:
             table = actions.verify_image(capsule, image, example=example, gpus=gpus, report=report)
-        elif capsule is not None and comfy is not None:
+        elif capsule is not None and comfy is not None and image is None:
             table = actions.verify(capsule, comfy, trust=trust, report=report)
+        else:
+            raise BadInput("bad-usage", "Give CAPSULE and --comfy DIR, or --image TAG with or without CAPSULE.")
     terminal.show_comparison(table, as_json)
     if not table.equal:
         sys.exit(1)

@@ -11,12 +11,10 @@ from contextlib import contextmanager
 from pydantic import BaseModel, ConfigDict, Field
 
 from .errors import BadInput, CapsuleError
-from .image import ContainerEngine, StartRequest
+from .image import LABEL, TITLE_LABEL, ContainerEngine, StartRequest
 from .progress import Progress, Report
 
-_LABEL = "io.comfy-capsule."
 _MODELS = "comfy-capsule-models"
-_TITLE = "org.opencontainers.image.title"
 _KEYS = "api_keys"
 _POLL = 0.5  # seconds
 _GRACE = 60.0  # running executions may end
@@ -56,14 +54,14 @@ def start_image(
         CapsuleError: ``container-failed``, with the end of what it printed.
     """
     labels = image_labels(engine, tag)
-    name, key = labels.get(_TITLE, "workflow"), secrets.token_hex(24)
+    name, key = labels.get(TITLE_LABEL, "workflow"), secrets.token_hex(24)
     volume = f"comfy-capsule-{re.sub('[^a-z0-9_.-]', '-', name)}"
     request = StartRequest(
         image=tag,
         address=address,
         port=port,
         volume=volume,
-        models=models or (_MODELS if f"{_LABEL}models" in labels else ""),
+        models=models or (_MODELS if f"{LABEL}models" in labels else ""),
         files={_KEYS: f"run {key}\n".encode()},
         environment={"COMFY_CAPSULE_API_KEY_FILE": f"/state/{_KEYS}"},
         gpus=gpus,
@@ -93,7 +91,7 @@ def image_labels(engine: ContainerEngine, tag: str) -> dict[str, str]:
     found = engine.inspect(tag)
     if found is None:
         raise BadInput("no-image", f"The engine has no image {tag}.", "Build it, or pull it with `docker pull`.")
-    if f"{_LABEL}capsule" not in found.labels:
+    if f"{LABEL}capsule" not in found.labels:
         raise BadInput("image-not-ours", f"The image {tag} was not built from a capsule.", "Name another image.")
     return found.labels
 

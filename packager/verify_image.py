@@ -8,14 +8,10 @@ from typing import Any
 
 from .capsule import Capsule
 from .errors import CapsuleError
-from .image import ContainerEngine
+from .image import INSTALL, LABEL, PROVE, ContainerEngine
 from .progress import Progress, Report
 from .restore import Row, Table, row
 from .run_image import image_labels
-
-_LABEL = "io.comfy-capsule."
-_PROVE = ("/opt/gateway/bin/python", "-m", "comfy_capsule.packager.proof", "image", "/capsule")
-_INSTALL = ("--comfy", "/comfyui", "--python", "/opt/venv/bin/python")
 
 
 def verify_image(
@@ -41,7 +37,7 @@ def verify_image(
     """
     labels = image_labels(engine, tag)
     report(Progress(phase="verify", item=f"{tag}, in a container without a network"))
-    answer = engine.run(tag, [*_PROVE, *_INSTALL, *(["--example"] if example else [])], gpus=gpus)
+    answer = engine.run(tag, [*PROVE, "image", "/capsule", *INSTALL, *(["--example"] if example else [])], gpus=gpus)
     try:
         proof = json.loads(answer)
         table = Table(rows=tuple(map(Row.model_validate, proof["rows"])), unproved=tuple(proof["unproved"]))
@@ -55,6 +51,6 @@ def verify_image(
 def _digest_rows(inside: Mapping[str, Any], labels: Mapping[str, str], capsule: Capsule | None) -> Iterator[Row]:
     """The labels against the capsule in the image, and that against the one at hand."""
     for name in ("capsule", "contract"):
-        yield row("digest", f"label {name}", inside[name], labels.get(f"{_LABEL}{name}", "none"))
+        yield row("digest", f"label {name}", inside[name], labels.get(f"{LABEL}{name}", "none"))
         if capsule is not None:
             yield row("digest", name, getattr(capsule.digests, name), inside[name])

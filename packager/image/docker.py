@@ -15,7 +15,7 @@ from ..errors import BadInput, CapsuleError
 from ..progress import Report
 from .buildx import run_buildx
 from .interface import BuildRequest, ContainerInfo, EngineInfo, ImageInfo, StartRequest
-from .plan import MODELS
+from .layout import LABEL, MODELS
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _OLDEST_ENGINE = (23, 0)
 _OLDEST_BUILDX = (0, 13)
 _LINES = 20  # kept of what a failed program said
-_LABEL = "io.comfy-capsule.run"  # of the containers that we start
+_RUN = f"{LABEL}run"  # of the containers that we start
 _STATE = "/state"
 _USER = 1000  # of our images
 
@@ -129,7 +129,7 @@ class Docker:
                 read_only=True,
                 cap_drop=["ALL"],
                 security_opt=["no-new-privileges:true"],
-                labels={_LABEL: request.image},
+                labels={_RUN: request.image},
             )
             try:
                 container.put_archive(_STATE, _tar(request.files))

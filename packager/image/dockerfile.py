@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 from ..materialise import LOCAL_WHEELS, OWN_INDEX
-from .plan import EPOCH, MODELS, PORT, ImagePlan
+from .layout import COMFYUI, GATEWAY, INSTALL, LABEL, MODELS, PORT, PROBE, PROVE, TITLE_LABEL, VENV
+from .plan import EPOCH, ImagePlan
 
 _MARK = re.compile(r"@([A-Z_]+)@")
 
@@ -77,13 +78,13 @@ def dockerfile(plan: ImagePlan) -> str:
     """The whole Dockerfile of `plan`."""
     stage = _fill(_CARRIED if plan.python == "carried" else _OF_THE_BASE, _words(plan))
     packs = [
-        _copy(f"/comfyui/custom_nodes/{name}", f"/comfyui/custom_nodes/{name}", "--from=packs") for name in plan.packs
+        _copy(f"{COMFYUI}/custom_nodes/{name}", f"{COMFYUI}/custom_nodes/{name}", "--from=packs") for name in plan.packs
     ]
     models = [
-        _copy(f"models/{item.sha256}", f"/comfyui/models/{item.folder}/{item.name}", "--chmod=0644")
+        _copy(f"models/{item.sha256}", f"{COMFYUI}/models/{item.folder}/{item.name}", "--chmod=0644")
         for item in plan.models
     ]
-    files = [_copy(f"models/{item.sha256}", f"/comfyui/{item.name}", "--chmod=0644") for item in plan.files]
+    files = [_copy(f"models/{item.sha256}", f"{COMFYUI}/{item.name}", "--chmod=0644") for item in plan.files]
     parts = {
         "PYTHON_STAGE": stage,
         "PACKS": "".join(packs),
@@ -135,10 +136,11 @@ def _words(plan: ImagePlan) -> dict[str, str]:
         "VOLUMES": '["/state", "/models"]' if plan.linked else '["/state"]',
         "MODELS_VOLUME": "\n      - models:/models" if plan.linked else "",
         "MODELS_NAME": "\n  models: # several images may share it" if plan.linked else "",
-        "SITE": f"/opt/venv/lib/python{plan.short_python}/site-packages",
-        "PROVE": "/opt/gateway/bin/python -m comfy_capsule.packager.proof",
-        "INSTALL": "--comfy /comfyui --python /opt/venv/bin/python",
-        "GATEWAY_SITE": f"/opt/gateway/lib/python{plan.short_python}/site-packages",
+        "PROBE": ", ".join(map(json.dumps, PROBE)),
+        "SITE": f"{VENV}/{plan.site_packages}",
+        "PROVE": " ".join(PROVE),
+        "INSTALL": " ".join(INSTALL),
+        "GATEWAY_SITE": f"{GATEWAY}/{plan.site_packages}",
     }
 
 
@@ -165,17 +167,17 @@ def _prepare(plan: ImagePlan) -> str:
 def _labels(plan: ImagePlan) -> str:
     """OCI annotation keys where there is one (https://specs.opencontainers.org/image-spec/annotations/)."""
     labels = {
-        "io.comfy-capsule.capsule": plan.digests["capsule"],
-        "io.comfy-capsule.contract": plan.digests["contract"],
-        "io.comfy-capsule.environment": plan.digests["environment"],
-        "io.comfy-capsule.id": plan.digests["capsule"][:12],
+        f"{LABEL}capsule": plan.digests["capsule"],
+        f"{LABEL}contract": plan.digests["contract"],
+        f"{LABEL}environment": plan.digests["environment"],
+        f"{LABEL}id": plan.digests["capsule"][:12],
         "org.opencontainers.image.base.name": plan.base,
-        "org.opencontainers.image.title": plan.name,
+        TITLE_LABEL: plan.name,
     }
     if plan.linked:
-        labels["io.comfy-capsule.models"] = "+".join(sorted({model.policy for model in plan.linked}))
+        labels[f"{LABEL}models"] = "+".join(sorted({model.policy for model in plan.linked}))
     if plan.oldest_driver:
-        labels["io.comfy-capsule.minimum-driver"] = plan.oldest_driver
+        labels[f"{LABEL}minimum-driver"] = plan.oldest_driver
     return "LABEL " + " \\\n    ".join(f"{name}={_quoted(value)}" for name, value in labels.items())
 
 
@@ -186,6 +188,6 @@ def _quoted(value: str) -> str:
 def _entrypoint(plan: ImagePlan) -> list[str]:
     return [
         *("comfy-capsule", "serve", f"/capsule/{plan.name}.capsule.zip"),
-        *("--comfy", "/comfyui", "--python", "/opt/venv/bin/python"),
+        *INSTALL,
         *("--host", "0.0.0.0", "--port", str(PORT), "--state", "/state"),
     ]

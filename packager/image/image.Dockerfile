@@ -95,5 +95,5 @@ VOLUME @VOLUMES@
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=5s --start-period=600s --retries=3 \
-    CMD ["/opt/gateway/bin/python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+    CMD [@PROBE@]
 ENTRYPOINT @ENTRYPOINT@

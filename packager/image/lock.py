@@ -7,10 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from ..capsule import Capsule
 from ..materialise import gather_wheels, lay_over, read_pylock, removed_names, uv_lock_offline
+from .layout import VENV
 from .plan import ImagePlan
-
-#: Where the environment is in the image.
-VENV = PurePosixPath("/opt/venv")
 
 
 def write_lock(capsule: Capsule, plan: ImagePlan, into: Path) -> None:
@@ -31,12 +29,12 @@ def write_lock(capsule: Capsule, plan: ImagePlan, into: Path) -> None:
     else:
         shutil.rmtree(into / "wheels")
     if plan.overlay:
-        site = f"lib/python{plan.short_python}/site-packages"
         (into / "overlay").mkdir()
-        lay_over(locked, capsule.files, into / "overlay", site)
-        removed = [VENV / name for name in removed_names(locked, site)]
+        lay_over(locked, capsule.files, into / "overlay", plan.site_packages)
+        venv = PurePosixPath(VENV)
+        removed = [venv / name for name in removed_names(locked, plan.site_packages)]
         texts["removed.txt"] = _lines([*removed, *(_compiled(path, plan) for path in removed)])
-        texts["compile.txt"] = _lines([VENV / name for name in _modules(into / "overlay")])
+        texts["compile.txt"] = _lines([venv / name for name in _modules(into / "overlay")])
     for name, text in texts.items():
         (into / name).write_text(text, encoding="utf-8", newline="\n")
 

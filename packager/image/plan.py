@@ -11,17 +11,22 @@ from pydantic import BaseModel, ConfigDict
 from ..capsule import Capsule, Model, Pack, System, safe_name
 from ..comfy import oldest_driver
 from ..errors import BadInput, CapsuleError
-from ..materialise import Packs, chosen_packs, pack_place, read_pylock, refuse_not_carried, used_files, used_place
+from ..materialise import (
+    Packs,
+    chosen_packs,
+    pack_place,
+    read_pylock,
+    refuse_not_carried,
+    stored_name,
+    used_files,
+    used_place,
+)
+from .layout import MODELS
 
 DEFAULT_BASE = "debian:bookworm-slim"
 
 #: Seconds since 1970 of every time in the context and the image: the earliest that a zip can say.
 EPOCH = 315_532_800
-
-PORT = 8000
-
-#: Where the volume with the models is mounted that are not in the image.
-MODELS = "/models"
 
 # What our own steps need of the system, whatever the capsule needs: certificates for what the gateway fetches and the
 # webhooks it sends, and the libraries that uv and the gateway's wheels (pillow, greenlet, uvloop) are linked to.
@@ -54,7 +59,7 @@ class LinkedModel(BakedModel):
     @property
     def target(self) -> str:
         """Where it leads: a `ModelStore` is mounted there."""
-        return f"{MODELS}/sha256/{self.sha256[:2]}/{self.sha256}"
+        return f"{MODELS}/{stored_name(self.sha256)}"
 
 
 class BakedFile(BaseModel):
@@ -112,6 +117,11 @@ class ImagePlan(BaseModel):
     def short_python(self) -> str:
         """``3.11`` of ``3.11.7``."""
         return ".".join(self.python_version.split(".")[:2])
+
+    @property
+    def site_packages(self) -> str:
+        """Where distributions are, from the folder of an environment on."""
+        return f"lib/python{self.short_python}/site-packages"
 
 
 def make_plan(

@@ -5,7 +5,7 @@ from .fit import Translation, fitted, translation
 from .interface import ModelSource, PythonSource, Sink
 from .interpreters import PYTHON_SOURCES, InstalledPython, ManagedPython, RunningPython, find_python
 from .local_wheels import LOCAL_WHEELS, gather_wheels
-from .model_store import ModelStore, link_or_copy
+from .model_store import ModelStore, link_or_copy, stored_name
 from .models import model_sources, obtain_models, place_inputs, place_models
 from .overlay import lay_over, removed_names
 from .paths import place
@@ -62,6 +62,7 @@ __all__ = [
     "remove_tree",
     "removed_names",
     "site_packages",
+    "stored_name",
     "translation",
     "used_files",
     "used_place",

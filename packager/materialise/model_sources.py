@@ -15,7 +15,7 @@ from ..command import without_credentials
 from ..errors import BadInput, Cancelled, CapsuleError
 from .download import download
 from .interface import Sink
-from .tokens import own_tokens
+from .tokens import tokens_of
 
 _CHUNK = 1 << 20
 
@@ -61,7 +61,7 @@ class UrlModels:
     """
 
     def __init__(self, tokens: Mapping[str, str] | None = None) -> None:
-        self._tokens = own_tokens() if tokens is None else tokens
+        self._tokens = tokens_of(os.environ) if tokens is None else tokens
 
     def give(self, model: Model, sink: Sink) -> bool:
         """See `ModelSource`."""

@@ -41,7 +41,7 @@ class ModelStore:
         if len(model.sha256) != 64 or not _HEX.issuperset(model.sha256):
             message = f"The lock gives the model {model.name!r} the sha256 {model.sha256!r}, which is none."
             raise BadInput("capsule-unsafe-name", message, "Export the capsule again.")
-        return self.root / "sha256" / model.sha256[:2] / model.sha256
+        return self.root / stored_name(model.sha256)
 
     def find(self, model: Model, report: Report = silent) -> Path | None:
         """The model's file when it is here and whole; a damaged one is removed.
@@ -110,6 +110,11 @@ class ModelStore:
         os.replace(part, path)
         _note(path).write_text(_state(path))
         return True
+
+
+def stored_name(sha256: str) -> str:
+    """The place of a file in a store, from the store's folder on."""
+    return f"sha256/{sha256[:2]}/{sha256}"
 
 
 @contextmanager

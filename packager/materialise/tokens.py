@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,8 +61,3 @@ def _saved(environment: Mapping[str, str]) -> str:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return ""
-
-
-def own_tokens() -> dict[str, str]:
-    """Those of this process's environment."""
-    return tokens_of(os.environ)

@@ -41,7 +41,7 @@ def prove_environment(part: Path, install: Install) -> Table:
         *python_rows(expected, here),
         *file_rows(lock.files, install, silent),
     ]
-    libraries, unproved = system_rows(lock, (install.base_prefix / "lib",))
+    libraries, unproved = needed_rows(lock, (install.base_prefix / "lib",))
     if unknown := unproved_python(expected, here):
         unproved.append(f"No hash could be had to hold to it: {some(unknown)}.")
     nodes, of_nodes = _booted_rows(lock, object_info, install)
@@ -92,7 +92,7 @@ def _tree_row(
     return row(kind, subject, f"tree {expected[:_SHORT]}", seen, found == expected and not more)
 
 
-def system_rows(lock: Lock, also: Sequence[Path]) -> tuple[list[Row], list[str]]:
+def needed_rows(lock: Lock, also: Sequence[Path]) -> tuple[list[Row], list[str]]:
     """One row a library and program that a known package holds; a sentence for those of which nobody knows one."""
     libraries, programs = missing_libraries(lock.system, also), missing_programs(lock.system)
     rows, unknown = [], []

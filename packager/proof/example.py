@@ -26,8 +26,8 @@ _ENDED = frozenset({"succeeded", "failed", "cancelled", "lost"})
 def run_example(capsule: Path, comfy: Path, python: Path) -> Table:
     """Serve `capsule` on loopback and run it with its defaults: one row for the run, and one for each output."""
     contract = read_capsule(capsule).contract
-    with _gateway(capsule, comfy, python) as (url, log):
-        if why := _not_ready(url, log):
+    with _gateway(capsule, comfy, python) as (url, process, log):
+        if why := _not_ready(url, process, log):
             return Table(rows=(row("example", contract.name, "served", why, False),))
         status, said = _ask(f"{url}/workflows/{contract.name}", {})
         if status == 422:
@@ -50,7 +50,7 @@ def _rows(name: str, outputs: list[str], said: dict[str, Any]) -> Iterator[Row]:
 
 
 @contextmanager
-def _gateway(capsule: Path, comfy: Path, python: Path) -> Iterator[tuple[str, Path]]:
+def _gateway(capsule: Path, comfy: Path, python: Path) -> Iterator[tuple[str, subprocess.Popen[bytes], Path]]:
     with tempfile.TemporaryDirectory() as state:
         log, port = Path(state, "log"), free_port()
         argv = [sys.executable, "-m", f"{__package__.rpartition('.')[0]}.cli", "serve", str(capsule)]
@@ -58,22 +58,23 @@ def _gateway(capsule: Path, comfy: Path, python: Path) -> Iterator[tuple[str, Pa
         with log.open("wb") as written:
             process = subprocess.Popen([*argv, "--state", f"{state}/state"], stdout=written, stderr=written)
         try:
-            yield f"http://127.0.0.1:{port}", log
+            yield f"http://127.0.0.1:{port}", process, log
         finally:
             process.terminate()
             process.wait()
 
 
-def _not_ready(url: str, log: Path) -> str:
+def _not_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> str:
     """Why it does not become ready; empty once it is."""
     end = time.monotonic() + _BOOT
-    while time.monotonic() < end:
+    while process.poll() is None and time.monotonic() < end:
         status, _ = _ask(f"{url}/readyz")
         if status == 200:
             return ""
         time.sleep(_POLL)
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return f"not ready after {_BOOT:.0f} s; its last line: {(lines or ['none'])[-1]}"
+    how = f"not ready after {_BOOT:.0f} s" if process.poll() is None else "the gateway ended"
+    return f"{how}; its last line: {(lines or ['none'])[-1]}"
 
 
 def _ask(url: str, body: object = None) -> tuple[int, dict[str, Any]]:

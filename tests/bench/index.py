@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import threading
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+
+from .web import serving_http
 
 
 def make_wheel(
@@ -117,13 +118,8 @@ class _Handler(BaseHTTPRequestHandler):
 def serving_index(folder: Path) -> Iterator[PackageIndex]:
     """Serve the wheels in `folder`; it may be filled later."""
     folder.mkdir(parents=True, exist_ok=True)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     index = PackageIndex(folder)
-    index.address = f"http://127.0.0.1:{server.server_port}/simple"
-    server.index = index  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    try:
+    with serving_http(_Handler) as server:
+        index.address = f"http://127.0.0.1:{server.server_port}/simple"
+        server.index = index  # type: ignore[attr-defined]
         yield index
-    finally:
-        server.shutdown()
-        server.server_close()

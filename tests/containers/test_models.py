@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ import requests
 
 from bench.engine import Engine
 from bench.images import HARDENED, KEY
+from bench.web import serving_http
 from comfy_capsule.packager.capsule import Capsule, ModelOrigin
 from comfy_capsule.packager.image import Docker, ModelPolicy, build
 from comfy_capsule.packager.materialise import ModelStore
@@ -30,12 +30,9 @@ TAG = "comfy-capsule-test:no-models"
 def served(engine: Engine, comfyui: Path) -> Iterator[str]:
     """A server of the bench's models that containers reach: its address."""
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(comfyui / "models"))
-    server = http.server.ThreadingHTTPServer(("0.0.0.0", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    gateway = engine.docker("network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}").strip()
-    yield f"http://{gateway}:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving_http(handler, "0.0.0.0") as server:
+        gateway = engine.docker("network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}").strip()
+        yield f"http://{gateway}:{server.server_port}"
 
 
 @contextmanager

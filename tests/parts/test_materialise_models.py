@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+from bench.web import serving_http
 from comfy_capsule.packager.capsule import Capsule, ComfyUI, InputFile, Lock, Model, Platform
 from comfy_capsule.packager.contract import Contract
 from comfy_capsule.packager.errors import BadInput, CapsuleError
@@ -49,12 +49,9 @@ class Hub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     Hub.asked.clear()
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving_http(Hub) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ import base64
 import hashlib
 import subprocess
 import sys
-import threading
 import zipfile
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
+from bench.web import serving_http
 from comfy_capsule.packager.capsule import ComfyUI, Finding, Lock, Platform
 from comfy_capsule.packager.errors import CapsuleError
 from comfy_capsule.packager.materialise import (
@@ -90,13 +90,10 @@ def test_a_second_install_needs_no_download_and_still_checks_the_hash(
     file = wheel(tmp_path, "alpha")
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
     monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}/{file.name}"
-    text, other = (said.replace(file.as_uri(), address) for said in (pylock(file), pylock(file, digest="0" * 64)))
-    install_python(lock(), text, tmp_path / "first", silent, trust=False)
-    server.shutdown()
-    server.server_close()
+    with serving_http(handler) as server:
+        address = f"http://127.0.0.1:{server.server_port}/{file.name}"
+        text, other = (said.replace(file.as_uri(), address) for said in (pylock(file), pylock(file, digest="0" * 64)))
+        install_python(lock(), text, tmp_path / "first", silent, trust=False)
     install_python(lock(), text, tmp_path / "second", silent, trust=False)
     assert installed_versions(tmp_path / "second") == {"alpha": "1.0"}
     with pytest.raises(CapsuleError):

@@ -12,13 +12,14 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 from bench.gateway import blank_capsule
+from bench.web import serving_http
 from comfy_capsule.packager.capsule import Model, write_capsule
 from comfy_capsule.packager.errors import Cancelled, CapsuleError
 from comfy_capsule.packager.materialise import ModelStore
@@ -89,13 +90,10 @@ class Hub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     Hub.asked.clear()
     Hub.at_once = Hub.most = 0
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving_http(Hub) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 @pytest.fixture

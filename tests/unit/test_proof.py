@@ -23,7 +23,7 @@ from comfy_capsule.packager.capsule import (
     tree_digest,
 )
 from comfy_capsule.packager.proof.__main__ import main
-from comfy_capsule.packager.proof.environment import import_failures, import_rows, system_rows, tree_rows
+from comfy_capsule.packager.proof.environment import import_failures, import_rows, needed_rows, tree_rows
 from comfy_capsule.packager.proof.parts import write_parts
 from comfy_capsule.packager.restore import Row, node_rows
 from comfy_capsule.packager.workflow import frozen_signatures
@@ -144,7 +144,7 @@ def test_a_library_that_the_lock_needs_and_the_image_lacks_is_named(tmp_path: Pa
         programs=(Program(name="never-a-program", package="never"), Program(name="sh", package="dash")),
     )
     lock = Lock(name="x", platform=PLATFORM, comfyui=ComfyUI(version="1", kind="git"), system=system)
-    rows, unproved = system_rows(lock, (tmp_path,))
+    rows, unproved = needed_rows(lock, (tmp_path,))
     assert {item.subject for item in rows} == {"libnever.so.9", "libc.so.6", "never-a-program", "sh"}
     missing = {"libnever.so.9": "missing (package libnever9)", "never-a-program": "missing (package never)"}
     assert different(rows) == missing

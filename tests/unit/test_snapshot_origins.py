@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
+from bench.web import serving_http
 from comfy_capsule.packager.cache import Cache
 from comfy_capsule.packager.capsule import Model, ModelOrigin
 from comfy_capsule.packager.comfy import Install
@@ -254,13 +254,10 @@ class Services(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def services() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Services)
     Services.asked.clear()
     Services.authorized.clear()
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving_http(Services) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 def asking(services: str, cache: Cache, **bounds: Any) -> LookUp:
