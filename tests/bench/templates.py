@@ -163,7 +163,8 @@ def each_in_editor(page: Any, workflows: dict[str, Json], script: str) -> dict[s
 def _export(workflows: dict[str, Json], models: Path, front_end: str) -> tuple[Json, dict[str, Json]]:
     with template_editor(models, front_end) as page:
         exported = each_in_editor(page, workflows, _EXPORT)
-        object_info: Json = page.request.get(f"{page.url.rstrip('/')}/object_info").json()
+        # The page's own address has the open graph in its fragment.
+        object_info: Json = page.evaluate("fetch('/object_info').then((answer) => answer.json())")
     return object_info, exported
 
 
