@@ -58,6 +58,7 @@ format: venv ## let ruff lay out the code
 bench: venv ## the figures, or one: make bench NAME=pack
 	$(BIN)/python benchmarks/run.py $(NAME)
 
+soak: export COMFY_CAPSULE_SOAK = 1
 soak: bench test ## the figures, all tests, every long matrix in full; its result goes into benchmarks/README.md
 	$(BIN)/python benchmarks/templates_roundtrip.py 1.45.20 1.53.10
 	$(BIN)/python benchmarks/marks_agree.py 1.45.20 1.47.12 1.53.10 1.58.1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -199,46 +199,6 @@ def contract_client(path: Path, language: Language, url: str) -> str:
     return client(read_capsule(path).contract, language, url)
 
 
-def build(
-    path: Path,
-    *,
-    tag: str | None,
-    base: str | None,
-    folder: Path | None,
-    models_from: Sequence[Path],
-    packs: Packs,
-    policies: Mapping[str, Any],
-    report: Report,
-) -> dict[str, Any]:
-    """Build the image `tag`, or with `folder` write its build context there; what was made, by name."""
-    from .image import Docker, write_context  # the engine's client takes a while to import
-    from .image import build as build_image
-
-    capsule = read_capsule(path)
-    if folder is not None:
-        context = write_context(
-            capsule,
-            folder,
-            report=report,
-            base=base or "",
-            models_from=models_from,
-            packs=packs,
-            policies=policies,
-        )
-        return {"context": str(context.folder), "base": context.plan.base, "bytes": context.size_bytes}
-    made = build_image(
-        capsule,
-        tag or "",
-        engine=Docker(),
-        report=report,
-        base=base or "",
-        models_from=models_from,
-        packs=packs,
-        policies=policies,
-    )
-    return {"image": made.tag, "digest": made.digest, "bytes": made.size_bytes, "seconds": round(made.seconds, 1)}
-
-
 def plan(path: Path, into: Path, *, trust: bool, models_from: Sequence[Path]) -> Plan:
     """What `restore` would do; nothing is done."""
     return plan_restore(read_capsule(path), into, trust=trust, models_from=models_from)
@@ -254,10 +214,12 @@ def verify(path: Path, comfy: Path, *, trust: bool, report: Report) -> Table:
     return verify_install(read_capsule(path), comfy, trust=trust, report=report)
 
 
-def verify_image(path: Path | None, tag: str, *, example: bool, gpus: bool, report: Report) -> Table:
+def verify_image(
+    path: Path | None, tag: str, *, example: bool, gpus: bool, signed_by: str = "", report: Report
+) -> Table:
     """Compare the image `tag` with the capsule in it, and that one with the capsule at `path` when it is given."""
     from .image import Docker
     from .verify_image import verify_image as verify_engine_image
 
     capsule = read_capsule(path) if path else None
-    return verify_engine_image(Docker(), tag, capsule, example=example, gpus=gpus, report=report)
+    return verify_engine_image(Docker(), tag, capsule, example=example, gpus=gpus, signed_by=signed_by, report=report)

@@ -13,7 +13,7 @@ _NAMES = (
     *("snapshot", "export", "inspect", "contract", "serve", "build", "run", "restore", "verify", "diff"),
     *("models", "digests"),
 )
-_APART = {"serve": "serve_command", "run": "run_command", "models": "models_command"}
+_APART = {name: f"{name}_command" for name in ("build", "models", "run", "serve")}
 
 
 class _Commands(click.Group):

@@ -1,4 +1,4 @@
-"""The commands, but for `serve`: parse, call the engine, print. No logic."""
+"""The commands that have no module of their own: parse, call the engine, print. No logic."""
 
 from __future__ import annotations
 
@@ -187,59 +187,6 @@ def contract_diff(before: Path, after: Path, as_json: bool) -> None:
 
 @click.command()
 @click.argument("capsule", type=FILE)
-@click.option("-t", "--tag", help="The image's name, e.g. portrait:1.")
-@click.option("--base", help="The base image; a slim Debian when not said.")
-@click.option("--context-only", type=FOLDER, help="Write the build context into this folder, without an engine.")
-@click.option("--models-from", type=FOLDER, multiple=True, help="Look for models here, by their sha256.")
-@click.option("--packs", type=click.Choice(["used", "all"]), default="used", show_default=True)
-@click.option(
-    "--models",
-    "policies",
-    multiple=True,
-    metavar="[NAME=]HOW",
-    help="Where models are: bake, in the image; mount, in a volume at /models; fetch, brought into it at the start.",
-)
-@json_option
-def build(
-    capsule: Path,
-    tag: str | None,
-    base: str | None,
-    context_only: Path | None,
-    models_from: tuple[Path, ...],
-    packs: Packs,
-    policies: tuple[str, ...],
-    as_json: bool,
-) -> None:
-    """Build a container image that serves the capsule.
-
-    Examples: comfy-capsule build w.capsule.zip -t portrait:1 --models-from ~/ComfyUI/models;
-    comfy-capsule build w.capsule.zip -t portrait:1 --models fetch --models small.safetensors=bake
-    """
-    said = {name: how for name, _, how in (each.rpartition("=") for each in policies)}
-    if wrong := sorted(set(said.values()) - {"bake", "mount", "fetch"}):
-        raise BadInput("bad-usage", f"A model is not to be {wrong[0]!r}: say bake, mount or fetch with --models.")
-    if (tag is None) == (context_only is None):
-        raise BadInput("bad-usage", "Give either -t TAG or --context-only DIR.")
-    with terminal.progress_bars(as_json) as report:
-        made = actions.build(
-            capsule,
-            tag=tag,
-            base=base,
-            folder=context_only,
-            models_from=models_from,
-            packs=packs,
-            policies=said,
-            report=report,
-        )
-    if as_json:
-        terminal.show_json(made)
-    else:
-        for key, value in made.items():
-            terminal.say(f"{key:<9} {value}")
-
-
-@click.command()
-@click.argument("capsule", type=FILE)
 @click.option("--into", required=True, type=FOLDER, help="The new ComfyUI folder.")
 @click.option("--trust", is_flag=True, help="Code of this capsule may run here: boot it to prove the result.")
 @click.option("--models-from", type=FOLDER, multiple=True, help="Look for models here, by their sha256.")
@@ -269,9 +216,17 @@ def restore(
 @click.option("--trust", is_flag=True, help="Code of this install may run here: boot it and compare its nodes.")
 @click.option("--example/--no-example", default=True, help="Run the image's example too; the default.")
 @click.option("--gpus", is_flag=True, help="Let the image's container see this host's GPUs.")
+@click.option("--signed-by", default="", metavar="KEY", help="The cosign key whose signature the image must have.")
 @json_option
 def verify(
-    capsule: Path | None, comfy: Path | None, image: str | None, trust: bool, example: bool, gpus: bool, as_json: bool
+    capsule: Path | None,
+    comfy: Path | None,
+    image: str | None,
+    trust: bool,
+    example: bool,
+    gpus: bool,
+    signed_by: str,
+    as_json: bool,
 ) -> None:
     """Compare a ComfyUI, or an image, with a capsule, line by line; exit with 0 only if they are equal.
 
@@ -279,7 +234,7 @@ def verify(
     """
     with terminal.progress_bars(as_json) as report:
         if image is not None and comfy is None:
-            table = actions.verify_image(capsule, image, example=example, gpus=gpus, report=report)
+            table = actions.verify_image(capsule, image, example=example, gpus=gpus, signed_by=signed_by, report=report)
         elif capsule is not None and comfy is not None and image is None:
             table = actions.verify(capsule, comfy, trust=trust, report=report)
         else:

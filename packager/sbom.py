@@ -117,6 +117,8 @@ def _distributions(site: Path, pylock: str) -> Iterator[Component]:
         for wheel in package.wheels or ():
             hashes[str(package.name)] = wheel.hashes.get("sha256", "")
     for found in sorted(metadata.distributions(path=[str(site)]), key=lambda item: str(item.metadata["Name"])):
+        if not found.metadata["Name"]:
+            continue  # what is left of one that was half uninstalled
         name = canonicalize_name(found.metadata["Name"])
         digest = hashes.get(name, "")
         yield _component(

@@ -8,7 +8,7 @@ from typing import Any
 
 from .capsule import Capsule
 from .errors import CapsuleError
-from .image import INSTALL, LABEL, PROVE, ContainerEngine
+from .image import INSTALL, LABEL, PROVE, ContainerEngine, why_unsigned
 from .progress import Progress, Report
 from .restore import Row, Table, row
 from .run_image import image_labels
@@ -21,6 +21,7 @@ def verify_image(
     *,
     example: bool = True,
     gpus: bool = False,
+    signed_by: str = "",
     report: Report,
 ) -> Table:
     """Compare the image `tag` with the capsule that it holds, and that one with `capsule` where it is given.
@@ -30,12 +31,14 @@ def verify_image(
     Args:
         example: whether the capsule's example is run too.
         gpus: whether the container sees this host's GPUs, which proves what needs one.
+        signed_by: the public half of a cosign key, whose signature the image must have in its registry.
 
     Raises:
-        BadInput: ``no-image``, ``image-not-ours``.
+        BadInput: ``no-image``, ``image-not-ours``, ``no-cosign``.
         CapsuleError: ``container-failed``.
     """
     labels = image_labels(engine, tag)
+    signature = _signature_rows(engine, tag, signed_by) if signed_by else ()
     report(Progress(phase="verify", item=f"{tag}, in a container without a network"))
     answer = engine.run(tag, [*PROVE, "image", "/capsule", *INSTALL, *(["--example"] if example else [])], gpus=gpus)
     try:
@@ -45,7 +48,14 @@ def verify_image(
     except (ValueError, KeyError, TypeError) as error:
         message = f"What the image {tag} says of itself cannot be read: {str(error).splitlines()[0]}."
         raise CapsuleError("container-failed", message, "Was it built by a newer Comfy Capsule?") from error
-    return table.model_copy(update={"rows": (*table.rows, *digests)})
+    return table.model_copy(update={"rows": (*signature, *table.rows, *digests)})
+
+
+def _signature_rows(engine: ContainerEngine, tag: str, key: str) -> tuple[Row, ...]:
+    found = engine.inspect(tag)
+    references = found.references if found else ()
+    why = why_unsigned(references[0], key) if references else "it was never pushed or pulled"
+    return (row("signature", tag, "signed", f"not signed by this key: {why}" if why else "signed"),)
 
 
 def _digest_rows(inside: Mapping[str, Any], labels: Mapping[str, str], capsule: Capsule | None) -> Iterator[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,6 +11,26 @@ import pytest
 
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+_SAMPLED = pytest.StashKey[str]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of the tests marked ``sampled``, which take minutes each, one runs; ``make soak`` runs them all."""
+    from bench.seed import SEED, SOAK
+
+    sampled = [item for item in items if item.get_closest_marker("sampled")]
+    if SOAK or len(sampled) < 2:
+        return
+    chosen = random.Random(SEED).choice(sampled)
+    left = [item for item in sampled if item is not chosen]
+    items[:] = [item for item in items if item not in left]
+    config.hook.pytest_deselected(items=left)
+    config.stash[_SAMPLED] = f"seed {SEED}: {chosen.nodeid}; left to `make soak`: {' '.join(i.nodeid for i in left)}"
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> str:
+    return config.stash.get(_SAMPLED, "")
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,12 @@ from .docker import Docker
 from .dockerfile import compose, dockerfile
 from .interface import BuildRequest, ContainerEngine, ContainerInfo, EngineInfo, ImageInfo, StartRequest
 from .layout import INSTALL, LABEL, PROVE, TITLE_LABEL
-from .plan import DEFAULT_BASE, EPOCH, ImagePlan, LinkedModel, ModelPolicy, make_plan
+from .metrics import write_metrics
+from .plan import EPOCH, ImagePlan, LinkedModel, ModelPolicy, make_plan
+from .publish import platform_tag, publish
+from .sign import why_unsigned
 
 __all__ = [
-    "DEFAULT_BASE",
     "EPOCH",
     "INSTALL",
     "LABEL",
@@ -31,5 +33,9 @@ __all__ = [
     "compose",
     "dockerfile",
     "make_plan",
+    "platform_tag",
+    "publish",
+    "why_unsigned",
     "write_context",
+    "write_metrics",
 ]

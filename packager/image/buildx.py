@@ -7,13 +7,14 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from ..command import end, without_credentials
 from ..errors import CapsuleError
 from ..progress import Progress, Report
 
 _PHASE = "build"
+_FULL = "no space left on device"  # strerror(ENOSPC), as programs say it, in any case
 _KEPT_LINES = 40  # of what a step printed, for the sentence when it fails
 
 
@@ -21,10 +22,15 @@ class BuildStatus:
     """What is known of a running build. Feed it BuildKit's objects; it answers with the progress they are.
 
     The objects are BuildKit's ``SolveStatus`` (moby/buildkit client/graph.go): ``vertexes`` are steps, each told
-    several times as it starts and completes, ``logs`` what a step prints (base64).
+    several times as it starts and completes, ``statuses`` the bytes that a step moves, ``logs`` what it prints, in
+    base64.
+
+    Args:
+        log: takes all that the steps print, a line each, after the step's name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, log: TextIO | None = None) -> None:
+        self._log = log
         self._names: dict[str, str] = {}
         self._done: set[str] = set()
         self._logs: dict[str, list[str]] = {}
@@ -46,11 +52,19 @@ class BuildStatus:
                 news = True
             if news or (step.get("started") and not step.get("completed")):
                 yield self._progress(name)
+        for moved in said.get("statuses") or ():
+            if moved.get("total") and not moved.get("completed"):
+                item = f"{short_step(self._names.get(moved['vertex'], ''))} {moved['id'][:40]}"
+                yield Progress(phase=_PHASE, item=item, done=moved["current"], total=moved["total"], unit="bytes")
         for line in said.get("logs") or ():
             text = base64.b64decode(line.get("data", "")).decode("utf-8", "replace")
+            lines = [without_credentials(part) for part in text.splitlines() if part.strip()]
             kept = self._logs.setdefault(line.get("vertex", ""), [])
-            kept += [part for part in text.splitlines() if part.strip()]
+            kept += lines
             del kept[:-_KEPT_LINES]
+            if self._log is not None:
+                step = short_step(self._names.get(line.get("vertex", ""), ""))
+                self._log.writelines(f"{step} | {each}\n" for each in lines)
 
     def failure(self) -> CapsuleError:
         """Why the build failed: the step, and the end of what it printed."""
@@ -62,11 +76,19 @@ class BuildStatus:
                 f"The image is not what was captured: {said or self.error}",
                 "Nothing was tagged. Capture the workflow again, or build without the proof.",
             )
+        if _FULL in f"{said} {self.error}".lower():
+            return disk_full(f"the step `{name}` ended with it")
         cure = "Look at the end of its output above."
         return CapsuleError("build-failed", f"The step `{name}` failed: {said or self.error}", cure)
 
     def _progress(self, name: str) -> Progress:
         return Progress(phase=_PHASE, item=short_step(name), done=len(self._done), total=len(self._names))
+
+
+def disk_full(where: str) -> CapsuleError:
+    """The engine has no room."""
+    message = f"The disk of the engine is full: {where}. Nothing was tagged."
+    return CapsuleError("disk-full", message, "Make room there, e.g. with `docker builder prune`, and build again.")
 
 
 def short_step(name: str) -> str:
@@ -97,15 +119,18 @@ def status_objects(chunks: Iterator[str]) -> Iterator[dict[str, Any]]:
                 yield said
 
 
-def run_buildx(argv: Sequence[str], environment: Mapping[str, str], report: Report) -> None:
+def run_buildx(argv: Sequence[str], environment: Mapping[str, str], report: Report, log: TextIO | None = None) -> None:
     """Run a ``docker buildx build … --progress=rawjson`` to its end.
 
     When `report` raises, or Ctrl-C arrives, the build is cancelled before the exception goes on.
 
+    Args:
+        log: takes all that the steps print.
+
     Raises:
-        CapsuleError: ``build-failed``, ``proof-failed``.
+        CapsuleError: ``build-failed``, ``proof-failed``, ``disk-full``.
     """
-    status = BuildStatus()
+    status = BuildStatus(log)
     plain: list[str] = []
 
     def chunks(stream: Any) -> Iterator[str]:
@@ -135,4 +160,6 @@ def run_buildx(argv: Sequence[str], environment: Mapping[str, str], report: Repo
         if status.failed:
             raise status.failure()
         said_last = without_credentials("".join(plain).strip().rpartition("ERROR: ")[2][-600:])
+        if _FULL in said_last.lower():
+            raise disk_full("it was met while the image was exported")
         raise CapsuleError("build-failed", f"docker buildx build failed: {said_last}", "Look at the engine's log.")

@@ -8,7 +8,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -16,28 +16,38 @@ from pydantic import BaseModel, ConfigDict
 from ..capsule import SUFFIX, Capsule, write_capsule
 from ..errors import BadInput
 from ..materialise import (
+    Derived,
     ModelStore,
     Packs,
     as_model,
     carried_bytes,
     chosen_packs,
+    derived,
     fitted,
     link_or_copy,
     materialise_sources,
     obtain_models,
     pack_place,
     place,
+    read_pylock,
     translation,
     used_files,
+    used_place,
 )
 from ..progress import Progress, Report
-from ..proof.parts import TREES, Trees, trees_json, write_parts
-from ..snapshot import packages_of_python
+from ..proof.parts import DERIVED, PACKS, TREES, Trees, trees_json, write_parts
+from ..snapshot import packages_of_python, with_torch
 from .dockerfile import compose, dockerfile, readme
+from .layout import COMFYUI, PYTHON
 from .lock import write_lock
 from .own import copy_own, requirements
-from .plan import EPOCH, ImagePlan, ModelPolicy, make_plan
+from .plan import EPOCH, BakedModel, ImagePlan, ModelPolicy, make_plan
 from .python import carry_python, find_prefix
+
+#: The file with the names of the Debian packages that the image must have.
+PACKAGES = "os/packages.txt"
+
+_LAUNCHER = "launcher/usr/local/bin/comfy-capsule"
 
 
 class Context(BaseModel):
@@ -62,6 +72,7 @@ def write_context(
     python_in_base: bool = False,
     machine: str = "",
     policies: Mapping[str, ModelPolicy] | None = None,
+    torch: str = "",
 ) -> Context:
     """Write everything the image is made from into `folder`, which must not exist or be empty; whole or not at all.
 
@@ -74,9 +85,11 @@ def write_context(
         machine: the image's, as `platform.machine` or an engine names it; where it is not said that of a capsule from
             Linux, else this one's.
         policies: of models, see `make_plan`.
+        torch: another build of torch than the captured one, ``cpu`` or ``cu130``.
 
     Raises:
-        BadInput: ``context-exists``, ``image-no-python``, ``platform-differs``, and what `make_plan` refuses.
+        BadInput: ``context-exists``, ``image-no-python``, ``platform-differs``, ``no-torch``, ``no-torch-build``, and
+            what `make_plan` refuses.
         CapsuleError: what cannot be fetched, see `materialise_sources` and `ModelStore.obtain`.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -85,31 +98,47 @@ def write_context(
     here = fitted(capsule, "linux", machine or (said.arch if said.os == "linux" else ""))
     if translated := translation(capsule, here):
         report(Progress(phase="image", item=f"Python lock {translated.what}"))
+    changed = _with_torch(here, torch, report) if torch else None
+    if changed is not None:
+        here = derived(here, changed)
     plan = make_plan(here, base=base, packs=packs, prove=prove, python_in_base=python_in_base, policies=policies)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
         beside = Path(scratch) / "context"
         beside.mkdir()
-        _fill(here, plan, beside, report, models_from=models_from, packs=packs)
+        stored = _fill(here, plan, beside, report, models_from=models_from, packs=packs)
         write_capsule(capsule, beside / "capsule" / f"{capsule.name}{SUFFIX}")  # as it is: its digests name it
-        size = _make_equal(beside)
+        if changed is not None:
+            (beside / "capsule" / DERIVED).write_text(changed.model_dump_json(indent=1), encoding="utf-8")
+        size = _make_equal(beside, stored)
         if folder.exists():
             folder.rmdir()
         beside.rename(folder)
     return Context(folder=folder, plan=plan, size_bytes=size)
 
 
+def _with_torch(capsule: Capsule, build: str, report: Report) -> Derived:
+    platform = capsule.lock.platform
+    made = with_torch(capsule.pylock, build, platform.arch, platform.python, Path(sys.executable))
+    for finding in made.findings:
+        report(Progress(phase="image", item=finding.message))
+    version = read_pylock(made.text).versions()["torch"]
+    return Derived(pylock=made.text, torch=version, findings=made.findings)
+
+
 def _fill(
     capsule: Capsule, plan: ImagePlan, into: Path, report: Report, *, models_from: Sequence[Path], packs: Packs
-) -> None:
+) -> set[Path]:
+    """Write everything but the capsule; returns the files that are the store's."""
     packages = set(plan.packages)
     if plan.python == "carried":
         _require_this_platform(capsule)
         prefix = find_prefix(plan.python_version, capsule.lock.platform.implementation)
-        carry_python(prefix, plan.python_version, into / "python", report)
-        packages |= packages_of_python(into / "python")
+        python = place(into / "python", PYTHON[1:])
+        carry_python(prefix, plan.python_version, python, report)
+        packages |= packages_of_python(python)
     trees = _sources(capsule, into, report, packs)
-    _models(capsule, plan, into / "models", report, models_from, packs)
+    stored = _models(capsule, plan, into, report, models_from, packs)
     _links(plan, into / "links")
     report(Progress(phase="image", item="gateway"))
     copy_own(into / "gateway")
@@ -120,16 +149,18 @@ def _fill(
         "README.md": readme(plan),
         **compose(plan),
         "os/install.sh": (here / "install-os-packages.sh").read_text(),
-        "os/packages.txt": "\n".join(sorted(packages)) + "\n",
-        "build/comfy-capsule": (here / "launcher.sh").read_text(),
+        PACKAGES: "\n".join(sorted(packages)) + "\n",
+        _LAUNCHER: (here / "launcher.sh").read_text(),
         "build/gateway-requirements.txt": requirements("gateway").read_text(),
         "build/uv-requirements.txt": requirements("uv").read_text(),
         f"capsule/{TREES}": trees_json(trees),
     }
     write_parts(capsule, trees, packs, into / "parts")
     for name, text in texts.items():
-        (into / name).parent.mkdir(exist_ok=True)
+        (into / name).parent.mkdir(parents=True, exist_ok=True)
         (into / name).write_text(text, encoding="utf-8", newline="\n")
+    (into / _LAUNCHER).chmod(0o755)
+    return stored
 
 
 def _require_this_platform(capsule: Capsule) -> None:
@@ -144,16 +175,15 @@ def _require_this_platform(capsule: Capsule) -> None:
 
 
 def _sources(capsule: Capsule, into: Path, report: Report, packs: Packs) -> Trees:
-    """ComfyUI and each pack in folders of their own, so that each becomes a layer of its own; the files of each."""
+    """ComfyUI and each pack apart, so that each becomes a layer of its own; the names of the files of each."""
     staging = into / ".sources"
     staging.mkdir()
     made = materialise_sources(capsule, staging, report, packs=packs, with_git=False)
-    target = into / "sources" / "custom_nodes"
+    target = into / "sources" / "packs"
     target.mkdir(parents=True)
     for pack in chosen_packs(capsule, packs):
-        there = target / pack_place(pack)
-        there.parent.mkdir(exist_ok=True)  # ``.disabled``
-        made.packs[pack_place(pack)].rename(there)
+        name = pack_place(pack)
+        made.packs[name].rename(place(target / name, f"{COMFYUI[1:]}/{PACKS}/{name}"))
     made.comfyui.rename(into / "sources" / "comfyui")
     shutil.rmtree(staging)
     return made.names
@@ -162,30 +192,40 @@ def _sources(capsule: Capsule, into: Path, report: Report, packs: Packs) -> Tree
 def _links(plan: ImagePlan, into: Path) -> None:
     """The models that are in no layer, as links to where they will be."""
     for model in plan.linked:
-        place(into, f"{model.folder}/{model.name}").symlink_to(model.target)
+        place(into, _place_of(model)).symlink_to(model.target)
 
 
 def _models(
     capsule: Capsule, plan: ImagePlan, into: Path, report: Report, models_from: Sequence[Path], packs: Packs
-) -> None:
-    """The models and further files by their digest: one that is used under two names is one file."""
-    into.mkdir()
+) -> set[Path]:
+    """``models/SHA256/`` and ``files/``: models and further files, below these as in the image. A model that is used
+    under two names is in one layer. Returns the files that are the store's.
+    """
     baked = {item.sha256 for item in plan.models}
     models = {item.sha256: item for item in capsule.lock.models if item.sha256 in baked}
+    wanted = [(f"models/{item.sha256}/{_place_of(item)}", item.sha256) for item in plan.models]
     for file in used_files(capsule, packs):
+        name = f"files/{COMFYUI[1:]}/{used_place(file)}"
         if (data := carried_bytes(capsule, file)) is not None:
-            (into / file.sha256).write_bytes(data)
+            place(into, name).write_bytes(data)
         else:
             models.setdefault(file.sha256, as_model(file))
-    for digest, path in obtain_models(list(models.values()), ModelStore(), report, models_from=models_from).items():
-        if not (into / digest).exists():
-            link_or_copy(path, into / digest)
+            wanted.append((name, file.sha256))
+    stored = obtain_models(list(models.values()), ModelStore(), report, models_from=models_from)
+    placed = {place(into, name): stored[digest] for name, digest in wanted}
+    for target, source in placed.items():
+        link_or_copy(source, target)
+    return set(placed)
 
 
-def _make_equal(folder: Path) -> int:
+def _place_of(model: BakedModel) -> str:
+    return f"{COMFYUI[1:]}/models/{model.folder}/{model.name}"
+
+
+def _make_equal(folder: Path, stored: Collection[Path]) -> int:
     """Give every file the same modes and times on every machine; returns the bytes in all.
 
-    Models are links into the store, whose files are read-only and keep their times.
+    Those in `stored` may be links into the store, which has done so.
     """
     size = 0
     for root, folders, files in os.walk(folder, topdown=False):
@@ -193,10 +233,11 @@ def _make_equal(folder: Path) -> int:
             path = Path(root, name)
             status = path.lstat()
             size += status.st_size
-            if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+            if path in stored:
+                continue
+            if stat.S_ISREG(status.st_mode):
                 path.chmod(0o755 if status.st_mode & stat.S_IXUSR else 0o644)
-            if status.st_nlink == 1:
-                os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
+            os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
         for name in folders:
             if Path(root, name).is_symlink():
                 os.utime(Path(root, name), (EPOCH, EPOCH), follow_symlinks=False)

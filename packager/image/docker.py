@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
+import shutil
 import tarfile
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..command import run
@@ -16,6 +20,7 @@ from ..progress import Report
 from .buildx import run_buildx
 from .interface import BuildRequest, ContainerInfo, EngineInfo, ImageInfo, StartRequest
 from .layout import LABEL, MODELS
+from .transfer import transfer
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -57,19 +62,45 @@ class Docker:
         driver_status = dict(pair for pair in said.get("DriverStatus") or () if len(pair) == 2)
         arch = {"x86_64": "amd64", "aarch64": "arm64"}.get(said["Architecture"], said["Architecture"])
         store = driver_status.get("driver-type", "").startswith("io.containerd.snapshotter")
-        return EngineInfo(version=said["ServerVersion"], arch=arch, containerd_store=store)
+        free = _free(str(said.get("DockerRootDir", "")), self._connect().api.base_url)
+        return EngineInfo(version=said["ServerVersion"], arch=arch, containerd_store=store, free_bytes=free)
 
     def build(self, request: BuildRequest, report: Report) -> None:
         """See `ContainerEngine`."""
+        from docker.utils import parse_repository_tag
+
         words = ["docker", "buildx", "build", "--progress=rawjson", "--provenance=false"]
         # Into containerd's store every layer goes as an archive; packing it too takes three times as long.
         # The graph driver of other engines has no archives and ignores the word (docs/engine.md).
-        words += ["--output", f"type=docker,name={request.tag},compression=uncompressed"]
+        # It gets its name once it is whole: a cancel comes at any time.
+        words += ["--output", "type=docker,compression=uncompressed"]
+        if request.platform:
+            words += ["--platform", request.platform]
+        if request.no_cache:
+            words.append("--no-cache")
         for name, value in sorted(request.arguments.items()):
             words += ["--build-arg", f"{name}={value}"]
         for name, path in sorted(request.secrets.items()):
             words += ["--secret", f"id={name},src={path}"]
-        run_buildx([*words, str(request.context)], self._environment, report)
+        with contextlib.ExitStack() as opened:
+            log = opened.enter_context(request.log.open("w", encoding="utf-8")) if request.log else None
+            made = Path(opened.enter_context(tempfile.TemporaryDirectory()), "id")
+            words += ["--iidfile", str(made)]
+            try:
+                run_buildx([*words, str(request.context)], self._environment, report, log)
+            except BaseException:
+                if made.is_file():
+                    self._forget(made.read_text())
+                raise
+            self._connect().images.get(made.read_text()).tag(*parse_repository_tag(request.tag))
+
+    def _forget(self, id: str) -> None:
+        """Remove the image, unless an earlier build has given it a name."""
+        from docker.errors import DockerException
+
+        with contextlib.suppress(DockerException):
+            if not self._connect().images.get(id).tags:
+                self._connect().images.remove(id)
 
     def inspect(self, image: str) -> ImageInfo | None:
         """See `ContainerEngine`."""
@@ -84,7 +115,49 @@ class Docker:
             size_bytes=said["Size"],
             labels=said["Config"].get("Labels") or {},
             references=tuple(said.get("RepoDigests") or ()),
+            arch=said["Architecture"],
         )
+
+    def pull(self, image: str, report: Report, *, platform: str) -> None:
+        """See `ContainerEngine`."""
+        from docker.errors import DockerException
+        from docker.utils import parse_repository_tag
+
+        name, tag = parse_repository_tag(image)
+        try:
+            said = self._connect().api.pull(name, tag or "latest", stream=True, decode=True, platform=platform)
+            for _ in transfer(said, "pull", image, report):
+                pass
+        except (DockerException, CapsuleError) as error:
+            message = f"The base image {image} is not in the engine, and cannot be pulled: {_reason(error)}"
+            raise BadInput(
+                "no-base", message, "Name another one with --base, or pull it with `docker pull`."
+            ) from error
+
+    def push(self, image: str, report: Report) -> str:
+        """See `ContainerEngine`."""
+        from docker.errors import DockerException
+        from docker.utils import parse_repository_tag
+
+        name, tag = parse_repository_tag(image)
+        try:
+            told = self._connect().api.push(name, tag or "latest", stream=True, decode=True)
+            said = list(transfer(told, "push", image, report))
+            return next(str(each["aux"]["Digest"]) for each in said if "Digest" in each.get("aux", {}))
+        except (DockerException, CapsuleError, StopIteration) as error:
+            message = f"{image} was built, and cannot be pushed: {_reason(error)}"
+            raise CapsuleError("push-failed", message, "Is it logged in (`docker login`)? Push it again.") from error
+
+    def join(self, tag: str, references: Sequence[str]) -> str:
+        """See `ContainerEngine`."""
+        words = ["docker", "buildx", "imagetools"]
+        try:
+            run([*words, "create", "--tag", tag, *references], env=self._environment)
+            said = run([*words, "inspect", tag, "--format", "{{json .Manifest}}"], env=self._environment)
+        except CapsuleError as error:
+            message = f"The images were pushed, and cannot be put under {tag}: {error.message}"
+            raise CapsuleError("push-failed", message, "Do it with `docker buildx imagetools create`.") from error
+        return str(json.loads(said)["digest"])
 
     def run(self, image: str, argv: Sequence[str], *, gpus: bool = False) -> str:
         """See `ContainerEngine`."""
@@ -220,6 +293,12 @@ def _tar(files: Mapping[str, bytes]) -> bytes:
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
     return written.getvalue()
+
+
+def _free(root: str, address: str) -> int | None:
+    """The bytes free in the engine's folder `root`, when that is on this machine."""
+    here = address == "http+docker://localhost" and os.path.isdir(root)  # the SDK's name of a socket
+    return shutil.disk_usage(root).free if here else None
 
 
 def _reason(error: BaseException) -> str:

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 from ..materialise import LOCAL_WHEELS, OWN_INDEX
-from .layout import COMFYUI, GATEWAY, INSTALL, LABEL, MODELS, PORT, PROBE, PROVE, TITLE_LABEL, VENV
+from .layout import GATEWAY, INSTALL, LABEL, MODELS, PORT, PROBE, PROVE, TITLE_LABEL, VENV
 from .plan import EPOCH, ImagePlan
 
 _MARK = re.compile(r"@([A-Z_]+)@")
 
 _CARRIED = """\
-COPY --link python/ /opt/python/
+COPY --link python/ /
 RUN echo /opt/python/lib > /etc/ld.so.conf.d/00-capsule-python.conf && \\
     ldconfig && rm -f /var/cache/ldconfig/aux-cache && \\
     test "$(@PYTHON@ -c 'import bz2, ctypes, lzma, platform, sqlite3, ssl, zlib; print(platform.python_version())')" \\
@@ -26,6 +26,14 @@ RUN test "$(@PYTHON@ -c 'import platform; print(platform.python_version())')" = 
 
 # Byte code that is checked against nothing: the trees do not change, and their times mean nothing in an image.
 _COMPILE = "{python} -m compileall -q -j 0 --invalidation-mode unchecked-hash"
+
+# Runs what stands in a RUN, then dates what it has written. Older is what the base brings, and what was dated before;
+# the mounts' folders are made up to a minute before. Not writable is what BuildKit mounts over /etc/hosts; whoever is
+# not root may date only what is his.
+_SHELL = """\
+began=$(($(date +%s) - 60)); mine="-uid $(id -u)"; test "$mine" != "-uid 0" || mine=-true; sh -ec "$1"; \
+find / -xdev -type d ! -readable -prune -o -newermt "@$began" $mine '(' -type l -o -writable ')' \
+-exec touch -h -d @{epoch} {{}} +"""
 
 # Each step has only what it compares with, so a changed workflow has only its own steps run again.
 _PROOF_OF_ENVIRONMENT = """
@@ -77,20 +85,14 @@ ARG UV_NO_CONFIG=1"""
 def dockerfile(plan: ImagePlan) -> str:
     """The whole Dockerfile of `plan`."""
     stage = _fill(_CARRIED if plan.python == "carried" else _OF_THE_BASE, _words(plan))
-    packs = [
-        _copy(f"{COMFYUI}/custom_nodes/{name}", f"{COMFYUI}/custom_nodes/{name}", "--from=packs") for name in plan.packs
-    ]
-    models = [
-        _copy(f"models/{item.sha256}", f"{COMFYUI}/models/{item.folder}/{item.name}", "--chmod=0644")
-        for item in plan.models
-    ]
-    files = [_copy(f"models/{item.sha256}", f"{COMFYUI}/{item.name}", "--chmod=0644") for item in plan.files]
+    packs = [_copy(f"/packs/{name}/", "--from=packs") for name in plan.packs]
+    models = [_copy(f"models/{digest}/") for digest in sorted({item.sha256 for item in plan.models})]
     parts = {
         "PYTHON_STAGE": stage,
         "PACKS": "".join(packs),
         "MODELS": "".join(models),
-        "FILES": "".join(files),
-        "LINKS": "COPY --link links/ /comfyui/models/\n" if plan.linked else "",
+        "FILES": _copy("files/") if plan.files else "",
+        "LINKS": _copy("links/") if plan.linked else "",
         "PREPARE": _prepare(plan),
         "UNPROVED": _UNPROVED if plan.unproved else "",
         "WHEELS": _fill(_WHEELS, {"LOCAL": " ".join(LOCAL_WHEELS)}) if plan.carried else "",
@@ -127,6 +129,7 @@ def _words(plan: ImagePlan) -> dict[str, str]:
         "ID": plan.digests["capsule"][:12],
         "BASE": plan.base,
         "EPOCH": str(EPOCH),
+        "SHELL": json.dumps(["/bin/sh", "-ec", _SHELL.format(epoch=EPOCH), "run"]),
         "PYTHON": plan.interpreter,
         "VERSION": plan.python_version,
         "SHORT": plan.short_python,
@@ -148,9 +151,9 @@ def _fill(text: str, words: Mapping[str, str]) -> str:
     return _MARK.sub(lambda found: words[found[1]], text)
 
 
-def _copy(source: str, target: str, *options: str) -> str:
+def _copy(folder: str, *options: str) -> str:
     """One COPY in JSON form: names may hold spaces, ``$`` (a variable to Docker) and ``[`` (a pattern)."""
-    words = [source.replace("[", "[[]").replace("$", r"\$"), target.replace("$", r"\$")]
+    words = [folder.replace("[", "[[]").replace("$", r"\$"), "/"]
     return f"COPY --link {''.join(option + ' ' for option in options)}{json.dumps(words)}\n"
 
 

@@ -3,8 +3,13 @@
 ARG BASE=@BASE@
 
 # The operating system: whatever the base lacks of the libraries that Python and the wheels load.
+# checkov:skip=CKV_DOCKER_7: BASE has a tag or a digest
 FROM ${BASE} AS os
 ARG SOURCE_DATE_EPOCH
+# Every RUN ends with this: what it has written is dated @EPOCH@. So the same things make the same layers, and no export
+# has to unpack and rewrite them. What is copied has its date already; it is copied onto / with the folders above it,
+# because BuildKit dates those that it makes by the clock.
+SHELL @SHELL@
 RUN --mount=type=bind,source=os,target=/build/os sh /build/os/install.sh /build/os/packages.txt
 
 # Python, of exactly the captured version.
@@ -29,10 +34,13 @@ ARG SOURCE_DATE_EPOCH
 COPY sources/comfyui/ /comfyui/
 RUN @COMPILE@ /comfyui || true
 
-FROM comfyui AS packs
+# Each pack in a folder of its own, below which it lies as in the image.
+FROM runtime AS packs
 ARG SOURCE_DATE_EPOCH
-COPY sources/custom_nodes/ /comfyui/custom_nodes/
-RUN @COMPILE@ /comfyui/custom_nodes || true
+COPY sources/packs/ /packs/
+RUN for pack in /packs/* /packs/.disabled/*; do \
+        if [ -e "$pack" ]; then @COMPILE@ -s "$pack" -p / "$pack" || true; fi; \
+    done
 
 # The gateway, in an environment of its own.
 FROM runtime AS gateway
@@ -42,26 +50,29 @@ RUN --mount=type=bind,from=uv,source=/opt/uv/bin/uv,target=/build/uv \
     --mount=type=bind,source=build,target=/build/lock \
     --mount=type=secret,id=ca,target=/run/secrets/ca \
     --mount=type=cache,id=comfy-capsule-uv,target=/build/cache \
-    /build/uv venv --quiet --python @PYTHON@ /opt/gateway && \
-    /build/uv pip sync --quiet --require-hashes --python /opt/gateway/bin/python /build/lock/gateway-requirements.txt
-COPY gateway/ @GATEWAY_SITE@/
-RUN @COMPILE@ @GATEWAY_SITE@/comfy_capsule
+    /build/uv venv --quiet --python @PYTHON@ /gateway && \
+    /build/uv pip sync --quiet --require-hashes --python /gateway/bin/python /build/lock/gateway-requirements.txt
+RUN --mount=type=bind,source=gateway,target=/build/gateway \
+    cp -R /build/gateway/. @GATEWAY_SITE@/ && \
+    @COMPILE@ @GATEWAY_SITE@/comfy_capsule
 
 # ComfyUI's environment: exactly the captured distributions, nothing else; a wheel with another hash is refused.
 # The index is a name only, under which uv keeps the wheels in its cache; they come from where the lock says.
 FROM runtime AS environment
 ARG SOURCE_DATE_EPOCH
+ARG NETRC=/run/secrets/netrc
 @UV_SETTINGS@
 RUN --mount=type=bind,from=uv,source=/opt/uv/bin/uv,target=/build/uv \
     --mount=type=bind,source=lock,target=/build/lock \
     --mount=type=secret,id=ca,target=/run/secrets/ca \
+    --mount=type=secret,id=netrc,target=/run/secrets/netrc \
     --mount=type=cache,id=comfy-capsule-uv,target=/build/cache \
     /build/uv venv --quiet --python @PYTHON@ /opt/venv && \
     /build/uv pip sync --quiet --no-build --python /opt/venv/bin/python --preview-features pylock \
         --index @OWN_INDEX@ /build/lock/pylock.toml@UNPROVED@@WHEELS@@OVERLAY@
 COPY --link --from=comfyui /comfyui/ /comfyui/
-@PACKS@@FILES@COPY --link --from=gateway /opt/gateway/ /opt/gateway/
-COPY --link --chmod=0755 build/comfy-capsule /usr/local/bin/comfy-capsule
+@PACKS@@FILES@COPY --link --from=gateway /gateway/ /gateway/
+COPY --link launcher/ /
 ENV HOME=/state \
     LANG=C.UTF-8 \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
@@ -78,7 +89,7 @@ USER 1000:0
 FROM environment AS sbom
 RUN --network=none --mount=type=bind,source=parts/environment,target=/build/parts/environment \
     --mount=type=bind,source=parts/models,target=/build/parts/models \
-    /opt/gateway/bin/python -m comfy_capsule.packager.sbom /build/parts --comfy /comfyui \
+    /gateway/bin/python -m comfy_capsule.packager.sbom /build/parts --comfy /comfyui \
         --site @SITE@ --site @GATEWAY_SITE@ --out /state/sbom.cdx.json
 @PROOF_OF_ENVIRONMENT@
 # The models, each a layer, and links to those that are not in the image.
@@ -93,6 +104,7 @@ COPY --link --chown=0:0 --from=sbom /state/sbom.cdx.json /sbom.cdx.json
 @PREPARE@@LABELS@
 VOLUME @VOLUMES@
 EXPOSE 8000
+SHELL ["/bin/sh", "-c"]
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=5s --start-period=600s --retries=3 \
     CMD [@PROBE@]

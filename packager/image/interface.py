@@ -17,6 +17,7 @@ class EngineInfo(BaseModel):
     Attributes:
         arch: as images name it, ``amd64`` or ``arm64``.
         containerd_store: whether images are kept in containerd's store, where every layer is packed and unpacked.
+        free_bytes: of the disk with its data; None where that is on another machine.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -24,10 +25,17 @@ class EngineInfo(BaseModel):
     version: str
     arch: str
     containerd_store: bool
+    free_bytes: int | None = None
 
 
 class BuildRequest(BaseModel):
-    """One build. `secrets` are ``{id: file}``; they reach single steps and no layer."""
+    """One build. `secrets` are ``{id: file}``; they reach single steps and no layer.
+
+    Attributes:
+        no_cache: whether every step is run anew.
+        log: a file for all that the steps print; what it held is lost.
+        platform: ``linux/arm64``, say; the engine's own when empty.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -35,6 +43,9 @@ class BuildRequest(BaseModel):
     tag: str
     arguments: dict[str, str] = {}
     secrets: dict[str, Path] = {}
+    no_cache: bool = False
+    log: Path | None = None
+    platform: str = ""
 
 
 class StartRequest(BaseModel):
@@ -72,7 +83,11 @@ class ContainerInfo(BaseModel):
 
 
 class ImageInfo(BaseModel):
-    """An image in the engine. `references` name it by digest, where a registry or the engine's store gives one."""
+    """An image in the engine. `references` name it by digest, where a registry or the engine's store gives one.
+
+    Attributes:
+        arch: as images name it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -80,6 +95,7 @@ class ImageInfo(BaseModel):
     size_bytes: int
     labels: dict[str, str]
     references: tuple[str, ...]
+    arch: str
 
 
 class ContainerEngine(Protocol):
@@ -103,6 +119,30 @@ class ContainerEngine(Protocol):
 
     def inspect(self, image: str) -> ImageInfo | None:
         """The image of that name or id, or None when the engine does not have it."""
+        ...
+
+    def pull(self, image: str, report: Report, *, platform: str) -> None:
+        """Have `image` from its registry, that for `platform`.
+
+        Raises:
+            BadInput: ``no-base``.
+        """
+        ...
+
+    def push(self, image: str, report: Report) -> str:
+        """Send `image` to the registry that its name begins with; the digest by which that knows it.
+
+        Raises:
+            CapsuleError: ``push-failed``.
+        """
+        ...
+
+    def join(self, tag: str, references: Sequence[str]) -> str:
+        """Put pushed images, by their digests, under one tag in their registry; the digest of the index.
+
+        Raises:
+            CapsuleError: ``push-failed``.
+        """
         ...
 
     def run(self, image: str, argv: Sequence[str], *, gpus: bool = False) -> str:

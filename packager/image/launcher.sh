@@ -1,3 +1,3 @@
 #!/bin/sh
 # `comfy-capsule` in the image: with the gateway's own Python, whatever PATH says.
-exec /opt/gateway/bin/python -m comfy_capsule.packager.cli "$@"
+exec /gateway/bin/python -m comfy_capsule.packager.cli "$@"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 COMFYUI = "/comfyui"
 VENV = "/opt/venv"
-GATEWAY = "/opt/gateway"
+GATEWAY = "/gateway"
+PYTHON = "/opt/python"
 
 #: Where the volume with the models is mounted that are not in the image.
 MODELS = "/models"

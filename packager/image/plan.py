@@ -8,10 +8,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import Capsule, Model, Pack, System, safe_name
+from ..capsule import Capsule, Model, System, safe_name
 from ..comfy import oldest_driver
 from ..errors import BadInput, CapsuleError
 from ..materialise import (
+    STORED_TIME,
     Packs,
     chosen_packs,
     pack_place,
@@ -21,12 +22,14 @@ from ..materialise import (
     used_files,
     used_place,
 )
-from .layout import MODELS
+from .layout import MODELS, PYTHON
 
-DEFAULT_BASE = "debian:bookworm-slim"
+#: Base images by short names. Both are slim: torch's wheels bring CUDA, and what was built is carried as wheels.
+BASES = {"debian": "debian:bookworm-slim", "python": "python:{python}-slim-bookworm"}
+DEFAULT_BASE = "debian"
 
-#: Seconds since 1970 of every time in the context and the image: the earliest that a zip can say.
-EPOCH = 315_532_800
+#: Seconds since 1970 of every time in the context and the image.
+EPOCH = STORED_TIME
 
 # What our own steps need of the system, whatever the capsule needs: certificates for what the gateway fetches and the
 # webhooks it sends, and the libraries that uv and the gateway's wheels (pillow, greenlet, uvloop) are linked to.
@@ -62,15 +65,6 @@ class LinkedModel(BakedModel):
         return f"{MODELS}/{stored_name(self.sha256)}"
 
 
-class BakedFile(BaseModel):
-    """A further file that a run opened: where it goes, from ComfyUI's folder on, and its digest."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    sha256: str
-
-
 class ImagePlan(BaseModel):
     """Everything that the Dockerfile says of one capsule.
 
@@ -79,8 +73,9 @@ class ImagePlan(BaseModel):
         base: what ``FROM`` gets.
         python_version: in full, e.g. ``3.11.7``.
         python: ``carried``, the context's ``python/`` becomes ``/opt/python``; ``base``, the base has that version.
-        packs: their places under ``custom_nodes``; those of folders end with ``/``.
+        packs: their places under ``custom_nodes``.
         models: those in the image; linked: those in a volume.
+        files: that a run opened besides, from ComfyUI's folder on.
         packages: Debian packages that the base has or gets; a carried Python's own come on top of them.
         unproved: whether distributions without a hash are installed too (``lock/unproved.txt``).
         carried: whether wheels come out of the capsule (``lock/wheels/``).
@@ -100,7 +95,7 @@ class ImagePlan(BaseModel):
     packs: tuple[str, ...]
     models: tuple[BakedModel, ...]
     linked: tuple[LinkedModel, ...] = ()
-    files: tuple[BakedFile, ...] = ()
+    files: tuple[str, ...] = ()
     unproved: bool
     carried: bool = False
     overlay: bool = False
@@ -111,7 +106,7 @@ class ImagePlan(BaseModel):
     @property
     def interpreter(self) -> str:
         """The path of Python in the image."""
-        return "/opt/python/bin/python3" if self.python == "carried" else "/usr/local/bin/python3"
+        return f"{PYTHON}/bin/python3" if self.python == "carried" else "/usr/local/bin/python3"
 
     @property
     def short_python(self) -> str:
@@ -164,14 +159,14 @@ def make_plan(
     how = _policies(lock.models, policies or {})
     return ImagePlan(
         name=capsule.name,
-        base=base or DEFAULT_BASE,
+        base=base_named(base, version),
         python_version=version,
         python="base" if python_in_base else "carried",
-        packs=tuple(sorted(_copied(pack) for pack in chosen_packs(capsule, packs))),
+        packs=tuple(sorted(pack_place(pack) for pack in chosen_packs(capsule, packs))),
         packages=_packages(lock.system),
         models=tuple(BakedModel(**_of(model)) for model in lock.models if how[model] == "bake"),
         linked=tuple(LinkedModel(**_of(model), policy=how[model]) for model in lock.models if how[model] != "bake"),
-        files=tuple(BakedFile(name=used_place(item), sha256=item.sha256) for item in used_files(capsule, packs)),
+        files=tuple(used_place(item) for item in used_files(capsule, packs)),
         unproved=bool(locked.unproved),
         carried=any(wheel.path for item in locked.pylock.packages for wheel in item.wheels or ()),
         overlay=bool(locked.tool.changed or locked.tool.removed or locked.tool.editables),
@@ -181,8 +176,10 @@ def make_plan(
     )
 
 
-def _copied(pack: Pack) -> str:
-    return pack_place(pack) + ("" if pack.kind == "file" else "/")
+def base_named(base: str, python_version: str) -> str:
+    """The base image that `base` means: one of `BASES` by its short name, `DEFAULT_BASE` when empty, or any other."""
+    name = base or DEFAULT_BASE
+    return BASES.get(name, name).replace("{python}", python_version)
 
 
 def _of(model: Model) -> dict[str, str]:

@@ -1,11 +1,11 @@
 """From a capsule to bytes on disk: source trees, Python, models, inputs; used by restore and image alike."""
 
 from .checkout import remove_tree
-from .fit import Translation, fitted, translation
+from .fit import Derived, Translation, derived, fitted, translation
 from .interface import ModelSource, PythonSource, Sink
 from .interpreters import PYTHON_SOURCES, InstalledPython, ManagedPython, RunningPython, find_python
 from .local_wheels import LOCAL_WHEELS, gather_wheels
-from .model_store import ModelStore, link_or_copy, stored_name
+from .model_store import STORED_TIME, ModelStore, link_or_copy, stored_name
 from .models import model_sources, obtain_models, place_inputs, place_models
 from .overlay import lay_over, removed_names
 from .paths import place
@@ -26,6 +26,8 @@ __all__ = [
     "LOCAL_WHEELS",
     "OWN_INDEX",
     "PYTHON_SOURCES",
+    "STORED_TIME",
+    "Derived",
     "InstalledPython",
     "LockedPython",
     "ManagedPython",
@@ -40,6 +42,7 @@ __all__ = [
     "as_model",
     "carried_bytes",
     "chosen_packs",
+    "derived",
     "find_python",
     "fitted",
     "gather_wheels",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from packaging.pylock import Package
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import Capsule
+from ..capsule import Capsule, Finding
 from ..errors import BadInput
 from .pylock import read_pylock
 
@@ -82,6 +82,23 @@ def translation(capsule: Capsule, fit: Capsule) -> Translation | None:
         added=tuple(sorted(now.keys() - was.keys())),
         without=tuple(sorted(was.keys() - now.keys())),
     )
+
+
+class Derived(BaseModel):
+    """What is installed in place of a capsule's own Python lock: its text, torch's version there, and what differs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pylock: str
+    torch: str
+    findings: tuple[Finding, ...]
+
+
+def derived(capsule: Capsule, said: Derived) -> Capsule:
+    """`capsule`, a fitted one, with the lock of `said`; its contract and its own digest stay."""
+    platform = capsule.lock.platform.model_copy(update={"torch": said.torch})
+    lock = capsule.lock.model_copy(update={"platform": platform, "findings": said.findings})
+    return replace(capsule, lock=lock, pylock=said.pylock, sealed=capsule.digests.capsule)
 
 
 def _machine(name: str) -> str:

@@ -23,6 +23,10 @@ from ..hashing import hash_files
 from ..progress import Progress, Report, silent
 from .interface import ModelSource
 
+#: Of every file in a store, in seconds since 1970, the earliest that a zip can say: what is made from them is the same
+#: wherever and whenever they came.
+STORED_TIME = 315_532_800
+
 _WAIT = 0.5  # seconds between two looks at whether another process has ended
 _HEX = frozenset("0123456789abcdef")
 
@@ -55,7 +59,7 @@ class ModelStore:
         if path.stat().st_size == model.size and _note(path).exists() and _note(path).read_text() == _state(path):
             return path
         if path.stat().st_size == model.size and _digest(path, report) == model.sha256:
-            _note(path).write_text(_state(path))
+            _keep(path)
             return path
         path.unlink()
         return None
@@ -106,9 +110,8 @@ class ModelStore:
                 message = f"What was found is not it ({sink.offset:,} bytes, sha256 {sink.digest[:12]}…)."
                 sink.restart()
                 raise CapsuleError("model-differs", message)
-        os.chmod(part, 0o444)
         os.replace(part, path)
-        _note(path).write_text(_state(path))
+        _keep(path)
         return True
 
 
@@ -133,15 +136,19 @@ def _locked(path: Path, model: Model, report: Report) -> Iterator[None]:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Put the store's file at `target` without taking disk space where the file system can: as a clone or hard link."""
+    """Put the store's file at `target` without taking disk space where the file system can: as a clone or hard link.
+
+    It is read-only there too, and has the same time.
+    """
     if _clone(source, target):
+        shutil.copystat(source, target)
         return
     try:
         os.link(source, target)
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES):
             raise
-        shutil.copyfile(source, target)
+        shutil.copy2(source, target)
 
 
 def _clone(source: Path, target: Path) -> bool:
@@ -210,6 +217,13 @@ class _Part:
 
 def _digest(path: Path, report: Report) -> str:
     return hash_files([path], report, phase="models")[path].need()
+
+
+def _keep(path: Path) -> None:
+    """Note the state of a file whose bytes are known."""
+    os.chmod(path, 0o444)
+    os.utime(path, (STORED_TIME, STORED_TIME))
+    _note(path).write_text(_state(path))
 
 
 def _note(path: Path) -> Path:

@@ -13,11 +13,11 @@ from typing import Any
 from ..capsule import SUFFIX, read_capsule
 from ..comfy import Install, find_install
 from ..errors import BadInput, CapsuleError
-from ..materialise import fitted, pack_place
+from ..materialise import Derived, derived, fitted, pack_place
 from ..restore import Table
 from .environment import prove_environment
 from .example import run_example
-from .parts import PACKS, TREES, write_parts
+from .parts import DERIVED, PACKS, TREES, write_parts
 from .served import prove_graph, prove_models
 
 _PROVE: dict[str, Callable[[Path, Install], Table]] = {
@@ -73,7 +73,10 @@ def _proved(said: argparse.Namespace) -> dict[str, Any]:
     trees = json.loads((said.part / TREES).read_text(encoding="utf-8"))
     whole = all(f"{PACKS}/{pack_place(pack)}" in trees for pack in capsule.lock.packs)
     with tempfile.TemporaryDirectory() as scratch:
-        write_parts(fitted(capsule), trees, "all" if whole else "used", Path(scratch))
+        here, changed = fitted(capsule), said.part / DERIVED
+        if changed.is_file():
+            here = derived(here, Derived.model_validate_json(changed.read_bytes()))
+        write_parts(here, trees, "all" if whole else "used", Path(scratch))
         tables = [prove(Path(scratch, name), install) for name, prove in _PROVE.items()]
     if said.example:
         tables.append(run_example(file, said.comfy, said.python))

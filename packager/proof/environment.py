@@ -45,7 +45,8 @@ def prove_environment(part: Path, install: Install) -> Table:
     if unknown := unproved_python(expected, here):
         unproved.append(f"No hash could be had to hold to it: {some(unknown)}.")
     nodes, of_nodes = _booted_rows(lock, object_info, install)
-    return Table(rows=(*rows, *libraries, *nodes), unproved=(*unproved, *of_nodes))
+    not_captured = [f"{finding.code}: {finding.message}" for finding in lock.findings]
+    return Table(rows=(*rows, *libraries, *nodes), unproved=(*unproved, *of_nodes, *not_captured))
 
 
 def tree_rows(lock: Lock, trees: Trees, root: Path) -> Iterator[Row]:

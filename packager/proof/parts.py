@@ -23,12 +23,16 @@ PACKS = "custom_nodes"
 TREES = "trees.json"
 
 
+#: Where an image keeps what is installed in place of its capsule's Python lock: a `Derived`.
+DERIVED = "derived.json"
+
+
 def write_parts(capsule: Capsule, trees: Trees, packs: Packs, folder: Path) -> None:
     """Write the parts of `capsule`, fitted to the image's machine, into `folder`.
 
     ``environment/``: the lock without what names the workflow, ``pylock.toml``, the frozen definitions and `trees`;
-    the lock's digests prove that no name was left out of these. ``models/``, ``graph/`` with the inputs that it reads,
-    and ``capsule/``, the digests.
+    the lock's digests prove that no name was left out of these, and its findings are what is not as captured.
+    ``models/``, ``graph/`` with the inputs that it reads, and ``capsule/``, the digests.
     """
     lock = capsule.lock
     environment = Lock(
@@ -39,6 +43,7 @@ def write_parts(capsule: Capsule, trees: Trees, packs: Packs, folder: Path) -> N
         packs=chosen_packs(capsule, packs),
         files=tuple(used_files(capsule, packs)),
         observed=Observed(gpus=lock.observed.gpus),
+        findings=tuple(finding for finding in lock.findings if finding.code == "torch-build-changed"),
     )
     graph = {node: {key: said[key] for key in ("class_type", "inputs")} for node, said in capsule.graph.items()}
     texts = {

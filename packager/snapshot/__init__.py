@@ -7,6 +7,7 @@ from .folder import write_lock
 from .models.choices import model_choices
 from .packs import classes_by_pack
 from .python.lock import PythonLock, lock_python
+from .python.torch_build import with_torch
 from .snapshot import Snapshot, snapshot_install
 from .system.libraries import packages_of_python
 from .system.machine import missing_here, missing_libraries, missing_programs
@@ -26,5 +27,6 @@ __all__ = [
     "secret_carried",
     "snapshot_apart",
     "snapshot_install",
+    "with_torch",
     "write_lock",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from comfy_capsule.packager.command import run
@@ -17,6 +18,7 @@ from comfy_capsule.packager.errors import CapsuleError
 from .engine import Engine, cache_folder
 
 TAG = "comfy-capsule/bench-base:bookworm"
+ARM = "comfy-capsule/bench-python:bookworm-arm64"
 
 _PACKAGES = (
     # What bookworm-slim's users expect.
@@ -27,6 +29,10 @@ _PACKAGES = (
     # What the lock of the bench's ComfyUI names, and no more: a library that it forgets is not there.
     *("libfribidi0", "libgcc-s1", "libstdc++6"),
 )
+
+# That for another machine brings its Python, where the images of Docker's own library have theirs: none can be carried.
+_PYTHON = ("python3", "python3-venv")
+_PYTHON_AT = 'ln -s ../../bin/python3 "$1"/usr/local/bin/python3\n'
 
 _EPOCH = "1700000000"
 
@@ -43,48 +49,53 @@ CMD ["bash"]
 """
 
 
-def base_image(engine: Engine) -> str:
+def base_image(engine: Engine, *, arm: bool = False) -> str:
     """Make sure that `TAG` is in `engine`; returns it: an image that no registry knows has no other name for FROM.
+
+    With `arm` it is `ARM`, for another machine than this one, with Debian's Python.
 
     (In an engine with containerd's store it has one by digest too, which `packager.image` then finds by itself.)
 
     Raises:
         CapsuleError: ``no-program`` without mmdebstrap on an engine that cannot pull either.
     """
-    recipe = hashlib.sha256("".join((*_PACKAGES, _EPOCH, _CLEAN, _DOCKERFILE)).encode()).hexdigest()[:16]
+    tag, packages, arch = (ARM, (*_PACKAGES, *_PYTHON), "arm64") if arm else (TAG, _PACKAGES, "amd64")
+    clean = _CLEAN + _PYTHON_AT if arm else _CLEAN
+    recipe = hashlib.sha256("".join((*packages, _EPOCH, clean, _DOCKERFILE)).encode()).hexdigest()[:16]
     try:
         # The label says from which recipe the image was made, so that a changed recipe makes it anew.
-        found = engine.docker("image", "inspect", "-f", '{{.Id}} {{index .Config.Labels "recipe"}}', TAG).split()
+        found = engine.docker("image", "inspect", "-f", '{{.Id}} {{index .Config.Labels "recipe"}}', tag).split()
         if found[1:] == [recipe]:
-            return TAG
+            return tag
     except CapsuleError:
         pass  # not there yet
-    root = _root_file_system(recipe)
+    root = _root_file_system(recipe, packages, clean, arch)
     with tempfile.TemporaryDirectory(dir=root.parent) as folder:
         context = Path(folder)
         os.link(root, context / "rootfs.tar")
         (context / "Dockerfile").write_text(_DOCKERFILE)
         engine.docker(
             *("buildx", "build", "--load", "--provenance=false", "--label", f"recipe={recipe}"),
-            *("--build-arg", f"SOURCE_DATE_EPOCH={_EPOCH}", "-t", TAG, folder),
+            *("--build-arg", f"SOURCE_DATE_EPOCH={_EPOCH}", "--platform", f"linux/{arch}", "-t", tag, folder),
         )
-    return TAG
+    return tag
 
 
-def _root_file_system(recipe: str) -> Path:
+def _root_file_system(recipe: str, packages: Sequence[str], clean: str, arch: str) -> Path:
     tar = cache_folder() / "base" / f"bookworm-{recipe}.tar"
     if tar.exists():
         return tar
     tar.parent.mkdir(parents=True, exist_ok=True)
-    hook = tar.parent / "clean.sh"
-    hook.write_text(f"#!/bin/sh\nset -eu\n{_CLEAN}")
+    hook = tar.parent / f"clean-{arch}.sh"
+    hook.write_text(f"#!/bin/sh\nset -eu\n{clean}")
     hook.chmod(0o755)
     making = tar.with_suffix(".making.tar")
     # A clean environment: what it inherits (LANG, umask, proxies) must not reach the bytes.
     run(
         [
             *("env", "-i", f"PATH={os.environ['PATH']}", "LC_ALL=C.UTF-8", f"SOURCE_DATE_EPOCH={_EPOCH}"),
-            *("mmdebstrap", "--variant=apt", f"--include={','.join(_PACKAGES)}", "--quiet"),
+            *("mmdebstrap", "--variant=apt", f"--architectures={arch}", f"--include={','.join(packages)}"),
+            "--quiet",
             *("--aptopt=APT::Install-Recommends false", f'--customize-hook={hook} "$1"'),
             *("bookworm", making),
         ],

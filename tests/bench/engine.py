@@ -30,7 +30,7 @@ from .cache import cache_root
 _SUITE = "trixie"
 """The Debian release whose engine is unpacked: bookworm's own (20.10) knows neither `COPY --link` nor heredocs."""
 
-_UNPACKED = ("docker.io", "containerd", "tini", "docker-cli", "docker-buildx", "docker-compose")
+_UNPACKED = ("docker.io", "containerd", "tini", "docker-cli", "docker-buildx", "docker-compose", "cosign")
 _INSTALLED = ("runc", "iptables", "mmdebstrap")
 """From the machine's own release: runc must match its libraries."""
 
@@ -54,6 +54,17 @@ class Engine:
     def docker(self, *words: str, timeout: float = 600) -> str:
         """The standard output of ``docker WORDS``."""
         return run(["docker", *words], env=self.environment, timeout=timeout)
+
+
+def logged_in(engine: Engine, folder: Path, logins: Mapping[str, str]) -> Path:
+    """`folder`, made a Docker configuration with ``{registry: login in base64}``, and with the plugins of `engine`."""
+    folder.mkdir()
+    plugins = Path(engine.environment.get("DOCKER_CONFIG", Path.home() / ".docker"), "cli-plugins")
+    if plugins.is_dir():
+        (folder / "cli-plugins").symlink_to(plugins)
+    auths = {name: {"auth": auth} for name, auth in logins.items()}
+    (folder / "config.json").write_text(json.dumps({"auths": auths}))
+    return folder
 
 
 def cache_folder() -> Path:
@@ -154,7 +165,7 @@ def _environment(home: Path, store: str) -> dict[str, str]:
 
 def _unpack(home: Path) -> None:
     """Put the engine's programs under ``home/tools``, once; signatures are checked by apt with its own keys."""
-    if (home / "config" / "cli-plugins" / "docker-buildx").exists():
+    if (home / "config" / "cli-plugins" / "docker-buildx").exists() and (home / "tools/usr/bin/cosign").exists():
         return
     run(["apt-get", "update", "-qq"], timeout=300)
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}

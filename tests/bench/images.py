@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from comfy_capsule.packager.capsule import Capsule
+from comfy_capsule.packager.capsule import Capsule, ComfyUI, tree_digest, tree_files
+from comfy_capsule.packager.contract import Contract
 from comfy_capsule.packager.image import BuiltImage, Docker, build
 from comfy_capsule.packager.progress import Report, silent
 
 from .engine import Engine
+from .packs import Commit, build_pack
+from .python_env import a_lock
 
 TAG = "comfy-capsule-test:upscale"
 KEY = "a-key-of-the-container-tests"
@@ -21,3 +25,15 @@ def built(
     """The image of `capsule`, whose models are those of `comfyui`."""
     docker = Docker(engine.environment)
     return build(capsule, tag, engine=docker, base=base, models_from=[comfyui / "models"], report=report)
+
+
+def small_capsule(folder: Path, pylock: str, files: Mapping[str, bytes] | None = None) -> Capsule:
+    """Of a ComfyUI that is one empty file, made in `folder`, with the environment of `pylock`: an image in seconds."""
+    core = build_pack(folder / "origins", "ComfyUI", Commit("core", {"main.py": "\n"}))
+    (folder / "tree").mkdir()
+    (folder / "tree/main.py").write_text("\n")
+    tree = tree_digest(folder / "tree", tree_files(folder / "tree"))
+    comfyui = ComfyUI(version="0.30.0", kind="git", origin=core.url, commit=core.commits[-1], tree=tree)
+    lock = a_lock().model_copy(update={"comfyui": comfyui})
+    graph = {"1": {"class_type": "A", "inputs": {}}}
+    return Capsule(lock, pylock, {}, graph, Contract(name="w"), {"A": {}}, dict(files or {}))

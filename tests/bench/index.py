@@ -115,11 +115,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving_index(folder: Path) -> Iterator[PackageIndex]:
+def serving_index(folder: Path, address: str = "127.0.0.1") -> Iterator[PackageIndex]:
     """Serve the wheels in `folder`; it may be filled later."""
     folder.mkdir(parents=True, exist_ok=True)
     index = PackageIndex(folder)
-    with serving_http(_Handler) as server:
+    with serving_http(_Handler, address) as server:
         index.address = f"http://127.0.0.1:{server.server_port}/simple"
         server.index = index  # type: ignore[attr-defined]
         yield index

@@ -23,7 +23,7 @@ def browser() -> Path:
         CapsuleError: ``no-browser`` elsewhere.
     """
     if not (found := _browser()):
-        _install("chromium", "no-browser", "The browser tests need Chromium")
+        install_package("chromium", "no-browser", "The browser tests need Chromium")
         found = _browser()
     if not found:
         raise CapsuleError("no-browser", "Chromium was installed, but is not on PATH.")
@@ -45,14 +45,14 @@ def postgres() -> Path:
         if os.geteuid() == 0 and not settings.exists():  # the package would start a server of its own
             settings.parent.mkdir(parents=True, exist_ok=True)
             settings.write_text("create_main_cluster = false\n")
-        _install("postgresql", "no-postgres", "The tests of a shared store need PostgreSQL's server")
+        install_package("postgresql", "no-postgres", "The tests of a shared store need PostgreSQL's server")
         found = postgres_programs()
     if not found:
         raise CapsuleError("no-postgres", "PostgreSQL was installed, but its programs are not found.")
     return found
 
 
-def _install(package: str, code: str, reason: str) -> None:
+def install_package(package: str, code: str, reason: str) -> None:
     """Debian's `package`, when run as root on Debian."""
     if os.geteuid() != 0 or not Path("/etc/debian_version").is_file():
         raise CapsuleError(code, f"{reason}, which is not here.", "Install it.")

@@ -7,16 +7,15 @@ A sample of the workflows that ComfyUI ships, drawn by a seed that is printed, a
 
 from __future__ import annotations
 
-import os
 import random
 
 import pytest
 
 from bench.agreement import disagreements
+from bench.seed import SEED
 from bench.templates import shipped_workflows
 from browser.frontends import versions
 
-SEED = int(os.environ.get("COMFY_CAPSULE_SEED") or random.SystemRandom().randrange(2**32))
 SAMPLE = 25
 
 

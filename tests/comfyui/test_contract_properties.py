@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from bench import fresh_install, running
+from bench.seed import SEED
 from comfy_capsule.packager.contract import (
     Binder,
     Contract,
@@ -31,7 +31,6 @@ from comfy_capsule.packager.workflow import unique_name
 from comfy_capsule.packager.workflow.definitions import DYNAMIC_COMBO, UPLOADS
 
 Json = dict[str, Any]
-SEED = int(os.environ.get("COMFY_CAPSULE_SEED") or random.SystemRandom().randrange(2**32))
 
 #: Texts that a node checks by rules of its own, which its definition does not tell: ComfyUI's answer tells them.
 OWN_RULES = {("FluxProUltraImageNode", "aspect_ratio"), ("BenchColour", "colour")}

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import random
 from pathlib import Path
 
 import pytest
 
 from bench.chaos import chaos
 from bench.postgres import postgres
-
-SEED = int(os.environ.get("COMFY_CAPSULE_SEED") or random.SystemRandom().randrange(2**32))
+from bench.seed import SEED
 
 
 @pytest.mark.parametrize("gateways", [1, 3], ids=["sqlite", "postgresql"])

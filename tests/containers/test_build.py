@@ -26,17 +26,17 @@ from comfy_capsule.packager.progress import Progress, silent
 
 
 @contextmanager
-def container(engine: Engine, *options: str, key: str = KEY) -> Iterator[tuple[str, str]]:
-    """A container of the image when its own health check is content: its name, and the address of its API."""
+def healthy(engine: Engine, *options: str, key: str = KEY) -> Iterator[str]:
+    """The name of a container of the image when its own health check is content."""
     environment = ("-e", f"COMFY_CAPSULE_API_KEYS={key}")
-    name = engine.docker("run", "--detach", "-p", "127.0.0.1::8000", *HARDENED, *environment, *options, TAG).strip()
+    name = engine.docker("run", "--detach", *HARDENED, *environment, *options, TAG).strip()
     try:
         end = time.monotonic() + 180
         while (state := engine.docker("inspect", "-f", "{{.State.Health.Status}}", name).strip()) == "starting":
             assert time.monotonic() < end
             time.sleep(0.5)
         assert state == "healthy", logs(engine, name)
-        yield name, "http://" + engine.docker("port", name, "8000").split()[0]
+        yield name
     finally:
         engine.docker("rm", "--force", "--volumes", name)
 
@@ -58,7 +58,8 @@ def layers(engine: Engine) -> list[str]:
 def test_it_serves_the_same_picture_as_anybody(image: BuiltImage, engine: Engine, comfy: RunningComfy) -> None:
     outputs = comfy.generate(UPSCALE.api)
     wanted = next(item["bytes"] for output in outputs.values() for item in output.get("images", ()))
-    with container(engine, "--user", "12345:54321") as (name, address):
+    with healthy(engine, "--user", "12345:54321", "-p", "127.0.0.1::8000") as name:
+        address = "http://" + engine.docker("port", name, "8000").split()[0]
         assert requests.get(f"{address}/workflows", timeout=10).status_code == 401
         headers = {"Authorization": f"Bearer {KEY}", "Prefer": "wait=120"}
         files = {"picture": (PICTURE, example_picture(), "image/png")}
@@ -73,6 +74,29 @@ def test_it_serves_the_same_picture_as_anybody(image: BuiltImage, engine: Engine
         engine.docker("stop", "--time", "60", name)
         assert time.monotonic() - begun < 30
         assert engine.docker("inspect", "-f", "{{.State.ExitCode}}", name).strip() == "0"
+
+
+CALL = """
+import json, urllib.request as r
+headers = {"Authorization": "Bearer %s", "Content-Type": "application/json", "Prefer": "wait=170"}
+asked = r.Request("http://127.0.0.1:8000/workflows/upscale", b"{}", headers)
+print(json.load(r.urlopen(asked, timeout=180))["state"])
+"""
+KILL = r"""
+import os, signal
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    if "main.py" in open(f"/proc/{pid}/cmdline").read().split("\0"):
+        os.kill(int(pid), signal.SIGKILL)
+        print("killed")
+"""
+
+
+def test_without_a_network_it_serves_and_a_killed_comfyui_comes_back(image: BuiltImage, engine: Engine) -> None:
+    with healthy(engine, "--network", "none", "--user", "23456:65432") as name:
+        python = ("exec", name, "/gateway/bin/python", "-c")
+        assert engine.docker(*python, CALL % KEY).split() == ["succeeded"]
+        assert engine.docker(*python, KILL).split() == ["killed"]
+        assert engine.docker(*python, CALL % KEY).split() == ["succeeded"]
 
 
 def test_without_a_key_it_does_not_listen(image: BuiltImage, engine: Engine) -> None:
@@ -150,6 +174,9 @@ def test_a_changed_workflow_is_built_in_seconds_and_only_its_layers_are_new(
         assert again.seconds < 30  # 5 s alone; the figure is image-rebuild-s
         assert layers(engine)[:-2] == before[:-2]
         assert layers(engine)[-1] != before[-1]
+        sizes = engine.docker("history", "--human=false", "--format", "{{.Size}}", TAG).split()
+        new = sum([int(size) for size in sizes if size != "0"][:2])
+        assert new - len(capsule.files["comfyui.bundle"]) < 1_000_000  # the bench's ComfyUI has no remote
         assert steps[-1].phase == "build"
     finally:
         built(capsule, engine, base, comfyui)

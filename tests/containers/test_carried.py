@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import Commit, build_pack
 from bench.engine import Engine
+from bench.images import small_capsule
 from bench.index import make_wheel
-from bench.python_env import a_lock, as_install, install, venv
+from bench.python_env import as_install, install, venv
 from comfy_capsule.packager.cache import Cache
-from comfy_capsule.packager.capsule import Capsule, ComfyUI, tree_digest, tree_files
-from comfy_capsule.packager.contract import Contract
 from comfy_capsule.packager.image import Docker, build
 from comfy_capsule.packager.materialise import site_packages
 from comfy_capsule.packager.progress import silent
@@ -28,14 +26,12 @@ def test_a_local_wheel_and_changed_files_are_in_the_image(engine: Engine, base: 
     (site_packages(made) / "alpha/gone.py").unlink()
     (site_packages(made) / "stray.py").write_text("said = 'stray'\n")
     said = lock_python(as_install(made), silent, cache=Cache(tmp_path / "cache.sqlite3"))
-    core = build_pack(tmp_path / "origins", "ComfyUI", Commit("core", {"main.py": "\n"}))
-    (tmp_path / "tree").mkdir()
-    (tmp_path / "tree/main.py").write_text("\n")
-    tree = tree_digest(tmp_path / "tree", tree_files(tmp_path / "tree"))
-    comfyui = ComfyUI(version="0.30.0", kind="git", origin=core.url, commit=core.commits[-1], tree=tree)
-    lock = a_lock().model_copy(update={"comfyui": comfyui})
-    capsule = Capsule(lock, said.text, {}, {}, Contract(name="w"), {}, said.files)
-    build(capsule, TAG, engine=Docker(engine.environment), base=base, report=silent, prove=False)
+    capsule = small_capsule(tmp_path, said.text, said.files)
+    how = {"engine": Docker(engine.environment), "base": base, "report": silent, "prove": False}
+    first = build(capsule, TAG, **how)
+    assert build(capsule, TAG, no_cache=True, **how).digest == first.digest, (
+        "uv dates the wheels that it takes from disk"
+    )
     run = ("run", "--rm", "--entrypoint", "/opt/venv/bin/python", TAG)
     assert engine.docker(*run, "-c", SAYS).strip() == "changed stray 1.0"
     notes = "from pathlib import Path; print(list(Path('/opt/venv').rglob('uv_cache.json')))"

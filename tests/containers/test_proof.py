@@ -53,8 +53,9 @@ def test_an_image_is_proved_again_and_runs_its_example(image: BuiltImage, engine
 
 def test_an_image_of_another_capsule_is_told(image: BuiltImage, engine: Engine, capsule: Capsule) -> None:
     other = replace(capsule, lock=capsule.lock.model_copy(update={"message": "another"}), sealed="")
-    table = verify_image(Docker(engine.environment), TAG, other, example=False, report=silent)
-    assert list(different(table)) == ["digest capsule"]
+    table = verify_image(Docker(engine.environment), TAG, other, example=False, signed_by="own.pub", report=silent)
+    assert list(different(table)) == [f"signature {TAG}", "digest capsule"]
+    assert "it was never pushed or pulled" in different(table)[f"signature {TAG}"]
 
 
 def test_what_is_changed_in_an_image_is_named(
@@ -102,7 +103,7 @@ def test_a_build_of_other_bytes_fails_and_names_them(
 ) -> None:
     folder = tmp_path / "context"
     write_context(capsule, folder, base=base, models_from=[comfyui / "models"], report=silent)
-    with (folder / "sources/custom_nodes/bench-tint/__init__.py").open("a") as code:
+    with (folder / "sources/packs/bench-tint/comfyui/custom_nodes/bench-tint/__init__.py").open("a") as code:
         code.write("# more\n")
     file = folder / "Dockerfile"
     harm = f"RUN rm /usr/lib/*/{LIBRARY} && echo '# more' >> {SITE}/idna/core.py\n"
@@ -121,7 +122,7 @@ def test_a_build_with_a_broken_model_fails_and_names_it(
     folder = tmp_path / "context"
     write_context(capsule, folder, base=base, models_from=[comfyui / "models"], report=silent)
     model = capsule.lock.models[0]
-    baked = folder / "models" / model.sha256
+    baked = folder / "models" / model.sha256 / "comfyui/models" / model.folder / model.name
     data = bytearray(baked.read_bytes())
     data[-1] ^= 1
     baked.unlink()  # a link into the store

@@ -5,8 +5,6 @@ every answer must be one that the document has; none may be a failure of the gat
 from __future__ import annotations
 
 import asyncio
-import os
-import random
 import sys
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from bench.fake_comfyui import FakeComfyUI
 from bench.gateway import blank_capsule
 from bench.gateway_here import gateway
 from bench.pictures import example_picture
+from bench.seed import SEED
 from comfy_capsule.packager.capsule import Capsule
 from comfy_capsule.packager.contract import Contract, Input, Output, Target
 from comfy_capsule.packager.gateway import read_settings
@@ -31,7 +30,6 @@ checks.negative_data_rejection.expected-statuses = ["201", "400", "401", "403", 
 include-path-regex = "/workflows/every"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "409", "422", "429"]
 """
-SEED = int(os.environ.get("COMFY_CAPSULE_SEED") or random.SystemRandom().randrange(2**32))
 
 
 def every_type() -> Capsule:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import random
 from pathlib import Path
 
@@ -16,10 +15,10 @@ from bench.fake_comfyui import FakeComfyUI
 from bench.gateway import blank_capsule
 from bench.gateway_here import gateway
 from bench.pictures import example_picture
+from bench.seed import SEED
 from comfy_capsule.packager.contract import Input, Target
 from comfy_capsule.packager.gateway import Settings
 
-SEED = int(os.environ.get("COMFY_CAPSULE_SEED") or random.SystemRandom().randrange(2**32))
 REQUESTS = 800
 #: What parsers trip over.
 ODD = (

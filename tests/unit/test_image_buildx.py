@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import sys
@@ -71,6 +72,16 @@ def test_objects_are_read_wherever_the_stream_is_cut(size: int) -> None:
     assert list(status_objects(chunks())) == objects
 
 
+def test_bytes_that_a_step_moves_are_told_and_what_it_prints_is_kept() -> None:
+    written = io.StringIO()
+    status = BuildStatus(written)
+    moved = {"vertex": "b", "id": "sha256:ab", "current": 5, "total": 10}
+    said = fed(status, step("b", "[os 1/2] FROM x", **START), {"statuses": [moved, {**moved, "total": 0}]})
+    assert [(event.done, event.total, event.unit) for event in said if event.unit == "bytes"] == [(5, 10, "bytes")]
+    fed(status, log("b", "got https://me:secret@index/x\n\nand more\n"))
+    assert written.getvalue() == "os 1/2: FROM | got https://index/x\nos 1/2: FROM | and more\n"
+
+
 def test_a_failed_step_is_named_with_the_end_of_what_it_said() -> None:
     status = BuildStatus()
     fed(status, step("b", RUN, **START), log("b", "Resolved\nerror: https://me:secret@index/x gives 404\n"))
@@ -88,6 +99,18 @@ def test_a_failed_proof_says_what_differs() -> None:
     fed(status, step("p", name, **END, error="exit code: 1"))
     assert status.failure().code == "proof-failed"
     assert "The node class Tint is missing." in status.failure().message
+
+
+def test_a_full_disk_is_said_as_such(tmp_path: Path) -> None:
+    status = BuildStatus()
+    fed(status, step("b", RUN, **START), log("b", "cp: error writing 'x': No space left on device\n"))
+    fed(status, step("b", RUN, **END, error="process did not complete successfully: exit code: 1"))
+    assert status.failure().code == "disk-full"
+    said = "ERROR: failed to solve: write /var/lib/x: no space left on device"
+    argv = stand_in(tmp_path, f"print({said!r}, file=sys.stderr); sys.exit(1)")
+    with pytest.raises(CapsuleError) as caught:
+        run_buildx(argv, {}, lambda _: None)
+    assert caught.value.code == "disk-full"
 
 
 def stand_in(tmp_path: Path, body: str) -> list[str]:

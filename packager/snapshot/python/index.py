@@ -21,8 +21,8 @@ from ...uv import find_uv
 # In uv's own words; any of them means that no answer is to be had, for this or any other name.
 _UNREACHABLE = ("Failed to fetch", "error sending request", "dns error", "Connection refused", "network connectivity")
 _NO_WHEELS = re.compile(r"([A-Za-z0-9._-]+)==\S+ has no (?:usable )?wheels")
-# uv's name of a torch build, out of a local version: ``cu130``, ``cpu``, ``rocm6.4``, ``xpu``.
-_TORCH_BUILD = re.compile(r"cpu|cu\d{2,3}|rocm\d+(?:\.\d+)*|xpu")
+#: uv's name of a torch build, out of a local version: ``cu130``, ``cpu``, ``rocm6.4``, ``xpu``.
+TORCH_BUILD = re.compile(r"cpu|cu\d{2,3}|rocm\d+(?:\.\d+)*|xpu")
 _LIMIT = 300  # seconds for one answer of uv
 
 
@@ -81,7 +81,7 @@ class Indexes:
         found = []
         if len(self._addresses) > 1:
             found += [self._ask(pins, (), {"UV_INDEX": address}) for address in self._addresses]
-        builds = sorted({build for pin in pins if _TORCH_BUILD.fullmatch(build := pin.partition("+")[2])})
+        builds = sorted({build for pin in pins if TORCH_BUILD.fullmatch(build := pin.partition("+")[2])})
         for build in builds:
             wanted = [pin for pin in pins if pin.endswith(f"+{build}")]
             found.append(self._ask(wanted, ("--torch-backend", build), {"UV_HTTP_RETRIES": "0"}))
@@ -100,6 +100,19 @@ class Indexes:
             return Offers(wheels=_read(self._compile(pins, "pylock.toml", words, {}, deps=True), {}))
         except CapsuleError:
             return Offers()
+
+    def ask_for_torch(
+        self, pins: Sequence[str], build: str, platform: str, python: str
+    ) -> dict[str, tuple[Offer, ...]]:
+        """The wheels of `pins`, of one build of torch, and of everything that they need; none where there are none."""
+        words = ("--python-platform", platform, "--python-version", python)
+        for more in ((), ("--torch-backend", build)):
+            try:
+                return _read(self._compile(pins, "pylock.toml", (*words, *more), {}, deps=True), {})
+            except CapsuleError as error:
+                if error.code not in ("command-failed", "command-timeout"):
+                    raise
+        return {}
 
     def with_credentials(self, url: str) -> str:
         """`url` with the name and password that the user's own settings have for its server; not to be shown."""

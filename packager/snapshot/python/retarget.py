@@ -42,7 +42,9 @@ class Retargeted(BaseModel):
     complete: bool = True
 
 
-class _Target:
+class Target:
+    """One Linux that wheels are taken for: `machine` and the full Python version."""
+
     def __init__(self, machine: str, python: str) -> None:
         self.machine = machine
         self.name = f"linux-{machine}"
@@ -88,7 +90,7 @@ def retarget(pylock: str, machine: str, python_version: str, python: Path) -> Re
         python_version: in full. `python`: any interpreter of this machine, for uv.
     """
     said = tomllib.loads(pylock)
-    lock, target = Pylock.from_dict(said), _Target(machine, python_version)
+    lock, target = Pylock.from_dict(said), Target(machine, python_version)
     unproved = [str(pin) for pin in said.get("tool", {}).get("comfy-capsule", {}).get("unproved", [])]
     kept = [item for item in lock.packages if target.takes(item)]
     pins = [f"{item.name}=={item.version}" for item in lock.packages if item not in kept]
@@ -109,17 +111,18 @@ def retarget(pylock: str, machine: str, python_version: str, python: Path) -> Re
         what = f"{pin.partition('==')[2]} has no wheel there and is left out."
         findings.append(retargeted(target.name, _name(pin), what))
     gone = offers.unreachable | untagged.unreachable
-    records = _records((item for item in packages if item not in kept), indexes, target)
-    text = _text(lock, packages, target, left, records)
+    records = records_of((item for item in packages if item not in kept), indexes, target)
+    where = f"Translated for {target.name}; capsule.toml names what was changed."
+    text = lock_text(lock, packages, target, left, records, where)
     return Retargeted(text=text, findings=tuple(findings), complete=not gone)
 
 
-def _translate(pin: str, offers: Offers, untagged: Offers, target: _Target) -> tuple[Package | None, str]:
+def _translate(pin: str, offers: Offers, untagged: Offers, target: Target) -> tuple[Package | None, str]:
     name, version = _name(pin), pin.partition("==")[2]
     for found, at in ((offers, version), (untagged, version.partition("+")[0])):
         best = target.best(found.of(name))
         if best is not None:
-            package = _package(name, at, best)
+            package = locked_package(name, at, best)
             other = "another file" if at == version else f"the version {at}, without its build tag,"
             return package, f"{version} comes from {other}: {best.wheel.filename}."
     gone = name in offers.unreachable | untagged.unreachable
@@ -127,7 +130,7 @@ def _translate(pin: str, offers: Offers, untagged: Offers, target: _Target) -> t
     return None, f"{version} {why} and is left out."
 
 
-def _further(packages: Sequence[Package], unproved: Sequence[str], indexes: Indexes, target: _Target) -> list[Package]:
+def _further(packages: Sequence[Package], unproved: Sequence[str], indexes: Indexes, target: Target) -> list[Package]:
     """What the packages need there, too, and the lock does not have: torch's CUDA libraries, for instance."""
     here = {str(item.name) for item in packages} | {_name(pin) for pin in unproved}
     pins = [f"{item.name}=={item.version}" for item in packages if item.wheels and not item.wheels[0].path]
@@ -135,10 +138,14 @@ def _further(packages: Sequence[Package], unproved: Sequence[str], indexes: Inde
         return []
     whole = indexes.ask_for(pins, target.platform, target.python, whole=True)
     found = {name: target.best(offers) for name, offers in whole.wheels.items() if name not in here}
-    return [_package(name, str(_version(best)), best) for name, best in sorted(found.items()) if best is not None]
+    return [
+        locked_package(name, str(offered_version(best)), best)
+        for name, best in sorted(found.items())
+        if best is not None
+    ]
 
 
-def _records(packages: Iterable[Package], indexes: Indexes, target: _Target) -> dict[str, str]:
+def records_of(packages: Iterable[Package], indexes: Indexes, target: Target) -> dict[str, str]:
     """What will be installed of each of `packages`, by name, as far as its index lets its wheel be looked into."""
     layout = Layout(("lib", f"python{'.'.join(target.python.split('.')[:2])}", "site-packages"))
 
@@ -154,12 +161,12 @@ def _records(packages: Iterable[Package], indexes: Indexes, target: _Target) -> 
         return {name: record for name, record in executor.map(look, packages) if record}
 
 
-def _package(name: str, version: str, offer: Offer) -> Package:
+def locked_package(name: str, version: str, offer: Offer) -> Package:
     wheel = PackageWheel(name=offer.wheel.name, url=offer.wheel.url, size=offer.wheel.size, hashes=offer.wheel.hashes)
     return Package(name=canonicalize_name(name), version=Version(version), index=offer.index or None, wheels=[wheel])
 
 
-def _version(offer: Offer) -> Version:
+def offered_version(offer: Offer) -> Version:
     return parse_wheel_filename(offer.wheel.filename)[1]
 
 
@@ -167,8 +174,13 @@ def _name(pin: str) -> str:
     return canonicalize_name(pin.partition("==")[0])
 
 
-def _text(
-    lock: Pylock, packages: Sequence[Package], target: _Target, unproved: Sequence[str], records: dict[str, str]
+def lock_text(
+    lock: Pylock,
+    packages: Sequence[Package],
+    target: Target,
+    unproved: Sequence[str],
+    records: dict[str, str],
+    comment: str,
 ) -> str:
     """The lock with `packages`; what it said of installed files holds for the unchanged ones alone."""
     unchanged = {str(item.name) for item in packages if item in lock.packages} | set(map(_name, unproved))
@@ -187,4 +199,4 @@ def _text(
         tool={"comfy-capsule": tool},
     )
     translated.validate()
-    return pylock_text(translated.to_dict(), f"Translated for {target.name}; capsule.toml names what was changed.")
+    return pylock_text(translated.to_dict(), comment)
