@@ -39,7 +39,7 @@ def wheels(site):
     rows = (row for record in glob.glob(site + '/*.dist-info/RECORD') for row in csv.reader(open(record)))
     return sum(int(row[2]) for row in rows if len(row) > 2 and row[2])
 print(wheels(glob.glob('/opt/venv/lib/*/site-packages')[0]), wheels(glob.glob('/gateway/lib/*/site-packages')[0]),
-      trees('/comfyui'), trees('/opt/python'), trees('/gateway/lib'), sep='\n')
+      trees('/comfyui'), trees('/opt/python'), sep='\n')
 """
 
 
@@ -65,7 +65,7 @@ def size_ratio(docker: Engine, base: str) -> float:
     """The image over what it was put together from; the layers are told on standard error."""
     sizes = {tag: int(docker.docker("image", "inspect", "-f", "{{.Size}}", tag)) for tag in (base, TAG)}
     said = docker.docker("run", "--rm", "--entrypoint", "/opt/venv/bin/python", TAG, "-c", PARTS)
-    wheels, gateway, trees, python, _ = map(int, said.split())
+    wheels, gateway, trees, python = map(int, said.split())
     parts = {"base": sizes[base], "wheels": wheels, "gateway": gateway, "trees and models": trees, "Python": python}
     for name, count in parts.items():
         print(f"{count / 1e6:9.1f} MB {name}", file=sys.stderr)

@@ -27,14 +27,14 @@ def sign(reference: str, key: str, *, public: bool = False) -> None:
         raise CapsuleError("sign-failed", message, "Sign it with `cosign sign`.") from error
 
 
-def why_unsigned(reference: str, key: str, *, public: bool = False) -> str:
+def why_unsigned(reference: str, key: str) -> str:
     """Why the image `reference` does not carry a signature by the key whose public half is `key`; empty when it does.
 
     Raises:
         BadInput: ``no-cosign``.
     """
     try:
-        _cosign("verify", f"--insecure-ignore-tlog={str(not public).lower()}", "--key", key, reference)
+        _cosign("verify", "--insecure-ignore-tlog=true", "--key", key, reference)
     except CapsuleError as error:
         if isinstance(error, BadInput):
             raise

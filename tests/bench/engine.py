@@ -55,6 +55,10 @@ class Engine:
         """The standard output of ``docker WORDS``."""
         return run(["docker", *words], env=self.environment, timeout=timeout)
 
+    def host_address(self) -> str:
+        """Where containers reach this machine."""
+        return self.docker("network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}").strip()
+
 
 def logged_in(engine: Engine, folder: Path, logins: Mapping[str, str]) -> Path:
     """`folder`, made a Docker configuration with ``{registry: login in base64}``, and with the plugins of `engine`."""

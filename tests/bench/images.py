@@ -15,6 +15,7 @@ from .packs import Commit, build_pack
 from .python_env import a_lock
 
 TAG = "comfy-capsule-test:upscale"
+_NOTHING = 'lock-version = "1.0"\ncreated-by = "t"\npackages = []\n'
 KEY = "a-key-of-the-container-tests"
 HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "512")
 
@@ -27,7 +28,7 @@ def built(
     return build(capsule, tag, engine=docker, base=base, models_from=[comfyui / "models"], report=report)
 
 
-def small_capsule(folder: Path, pylock: str, files: Mapping[str, bytes] | None = None) -> Capsule:
+def small_capsule(folder: Path, pylock: str = _NOTHING, files: Mapping[str, bytes] | None = None) -> Capsule:
     """Of a ComfyUI that is one empty file, made in `folder`, with the environment of `pylock`: an image in seconds."""
     core = build_pack(folder / "origins", "ComfyUI", Commit("core", {"main.py": "\n"}))
     (folder / "tree").mkdir()

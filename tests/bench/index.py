@@ -9,8 +9,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .web import serving_http
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def make_wheel(
@@ -112,6 +116,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+
+@contextmanager
+def default_index(folder: Path, environment: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
+    """An index in `folder` that uv asks, and no other, with a cache of its own there."""
+    environment.setenv("UV_CACHE_DIR", str(folder / "uv"))
+    environment.setenv("UV_HTTP_RETRIES", "0")
+    with serving_index(folder / "index") as served:
+        environment.setenv("UV_DEFAULT_INDEX", served.address)
+        yield served
 
 
 @contextmanager

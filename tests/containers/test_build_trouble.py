@@ -22,7 +22,6 @@ from comfy_capsule.packager.image import BuiltImage, Docker, build
 from comfy_capsule.packager.progress import Progress, silent
 
 TAG = "comfy-capsule-test:trouble"
-PYLOCK = 'lock-version = "1.0"\ncreated-by = "t"\npackages = []\n'
 
 
 def leftovers() -> set[str]:
@@ -73,7 +72,7 @@ def own_engine(folder: Path) -> Iterator[Engine]:
 
 
 def test_an_engine_that_dies_half_way_is_said(tmp_path: Path) -> None:
-    capsule = small_capsule(tmp_path, PYLOCK)
+    capsule = small_capsule(tmp_path)
     home = tmp_path / "engine"
     home.mkdir()
     with own_engine(home) as engine:
@@ -96,7 +95,7 @@ def _runtime(engine: Engine) -> str:
 
 
 def test_a_full_disk_is_said_and_a_build_with_room_works(tmp_path: Path) -> None:
-    capsule = small_capsule(tmp_path, PYLOCK)
+    capsule = small_capsule(tmp_path)
     home = tmp_path / "engine"
     (home / "data-graph").mkdir(parents=True)
     mount = ("mount", "-t", "tmpfs", "-o", "size=420m", "none", home / "data-graph")

@@ -28,7 +28,7 @@ def test_a_local_wheel_and_changed_files_are_in_the_image(engine: Engine, base: 
     said = lock_python(as_install(made), silent, cache=Cache(tmp_path / "cache.sqlite3"))
     capsule = small_capsule(tmp_path, said.text, said.files)
     how = {"engine": Docker(engine.environment), "base": base, "report": silent, "prove": False}
-    first = build(capsule, TAG, **how)
+    first = build(capsule, TAG, no_cache=True, **how)
     assert build(capsule, TAG, no_cache=True, **how).digest == first.digest, (
         "uv dates the wheels that it takes from disk"
     )

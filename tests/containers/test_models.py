@@ -31,8 +31,7 @@ def served(engine: Engine, comfyui: Path) -> Iterator[str]:
     """A server of the bench's models that containers reach: its address."""
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(comfyui / "models"))
     with serving_http(handler, "0.0.0.0") as server:
-        gateway = engine.docker("network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}").strip()
-        yield f"http://{gateway}:{server.server_port}"
+        yield f"http://{engine.host_address()}:{server.server_port}"
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from comfy_capsule.packager.image import Docker, build
 from comfy_capsule.packager.progress import silent
 
 TAG = "comfy-capsule-test:arm64"
-PYLOCK = 'lock-version = "1.0"\ncreated-by = "t"\npackages = []\n'
 
 
 @pytest.mark.sampled
@@ -26,7 +25,7 @@ def test_an_image_for_arm_is_built_and_runs(engine: Engine, tmp_path: Path) -> N
     base = base_image(engine, arm=True)
     run = ("run", "--rm", "--platform", "linux/arm64", "--entrypoint")
     python = engine.docker(*run, "python3", base, "-c", "import platform; print(platform.python_version())").strip()
-    capsule = small_capsule(tmp_path, PYLOCK)
+    capsule = small_capsule(tmp_path)
     there = capsule.lock.platform.model_copy(update={"arch": "aarch64", "python": python})
     capsule = replace(capsule, lock=capsule.lock.model_copy(update={"platform": there}))
     how = {"engine": Docker(engine.environment), "base": base, "prove": False, "platform": "linux/arm64"}

@@ -17,8 +17,6 @@ from comfy_capsule.packager.errors import Blocked, CapsuleError
 from comfy_capsule.packager.image import Docker, build, publish, why_unsigned
 from comfy_capsule.packager.progress import Progress, silent
 
-PYLOCK = 'lock-version = "1.0"\ncreated-by = "t"\npackages = []\n'
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[str]:
@@ -39,7 +37,7 @@ def login(engine: Engine, store: str, tmp_path: Path, monkeypatch: pytest.Monkey
 def test_it_is_pushed_signed_and_reproducible_from_a_base_in_a_registry(
     engine: Engine, base: str, store: str, login: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    capsule = small_capsule(tmp_path, PYLOCK)
+    capsule = small_capsule(tmp_path)
     monkeypatch.setenv("COSIGN_PASSWORD", "of-the-key")
     for name in ("mine", "other"):
         subprocess.run(("cosign", "generate-key-pair", "--output-key-prefix", tmp_path / name), check=True)

@@ -34,8 +34,7 @@ def index(engine: Engine, tmp_path: Path) -> Iterator[PackageIndex]:
     with serving_index(tmp_path / "wheels", "0.0.0.0") as served:
         served.password = SECRETS["netrc"]
         port = served.address.rpartition(":")[2].partition("/")[0]
-        gateway = engine.docker("network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}").strip()
-        served.address = f"http://{gateway}:{port}"
+        served.address = f"http://{engine.host_address()}:{port}"
         yield served
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.pylock import Package, Pylock
 
-from bench.index import PackageIndex, make_wheel, serving_index
+from bench.index import PackageIndex, default_index, make_wheel, serving_index
 from bench.python_env import as_install, install, venv
 from comfy_capsule.packager.cache import Cache
 from comfy_capsule.packager.capsule import sha256_file
@@ -30,10 +30,7 @@ def cache(tmp_path: Path) -> Cache:
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
     """The user's only package index."""
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
-    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
-    with serving_index(tmp_path / "index") as served:
-        monkeypatch.setenv("UV_DEFAULT_INDEX", served.address)
+    with default_index(tmp_path, monkeypatch) as served:
         yield served
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.images import small_capsule
-from bench.index import PackageIndex, make_wheel, serving_index
+from bench.index import PackageIndex, default_index, make_wheel
 from bench.python_env import HERE, a_lock
 from comfy_capsule.packager.capsule import Capsule, ComfyUI, Finding, read_capsule
 from comfy_capsule.packager.contract import Contract
@@ -30,10 +30,7 @@ CAPTURED = {
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
-    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
-    with serving_index(tmp_path / "index") as served:
-        monkeypatch.setenv("UV_DEFAULT_INDEX", served.address)
+    with default_index(tmp_path, monkeypatch) as served:
         yield served
 
 

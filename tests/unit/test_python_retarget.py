@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.index import PackageIndex, serving_index
+from bench.index import PackageIndex, default_index
 from bench.python_env import HERE, as_install, venv
 from bench.windows import LINUX, windows_lock
 from comfy_capsule.packager.cache import Cache
@@ -22,10 +22,7 @@ PYTHON = Path(sys.executable)
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
-    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
-    with serving_index(tmp_path / "index") as served:
-        monkeypatch.setenv("UV_DEFAULT_INDEX", served.address)
+    with default_index(tmp_path, monkeypatch) as served:
         yield served
 
 
