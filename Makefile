@@ -27,7 +27,7 @@ demo: venv ## the whole chain on a real ComfyUI, in about five minutes
 test: lint ## everything: unit, parts with real git and uv, a real ComfyUI, a real browser, a real container engine
 	PYTHONPATH=tests $(BIN)/python -m bench.system
 	$(BIN)/python -m pytest tests/unit tests/parts -n auto --dist loadfile
-	$(BIN)/python -m pytest tests/comfyui tests/browser tests/containers
+	$(BIN)/python -m pytest tests/comfyui tests/browser tests/containers --durations 25
 
 # These tests wait as much as they compute, so there is one process more than cores.
 test-unit: venv ## the inner loop, under 20 s

@@ -224,11 +224,10 @@ def test_the_image_has_them(capsule: Capsule, traced: Traced, tmp_path: Path) ->
     made = write_context(
         capsule, tmp_path / "context", report=silent, packs="all", models_from=models, prove=False
     ).folder
-    text = (made / "Dockerfile").read_text()
+    assert 'COPY --link ["files/", "/"]' in (made / "Dockerfile").read_text()
     for item in capsule.lock.files:
-        assert hashlib.sha256((made / "models" / item.sha256).read_bytes()).hexdigest() == item.sha256
         place = f".capsule-cache/{item.name}" if item.place == "cache" else item.name
-        assert f'["models/{item.sha256}", "/comfyui/{place}"]' in text
+        assert hashlib.sha256((made / "files/comfyui" / place).read_bytes()).hexdigest() == item.sha256
 
 
 def test_a_workflow_that_fails_is_no_trace(traced: Traced) -> None:
