@@ -15,6 +15,7 @@ from .digest_cache import clear_digests, verify_digests
 from .errors import BadInput, Blocked
 from .materialise import Packs
 from .options import FILE, FOLDER, json_option, python_option
+from .versions import keep_export
 
 
 @click.command()
@@ -78,6 +79,7 @@ def snapshot(
 @click.option("--look-up", is_flag=True, help="Ask Hugging Face and Civitai which addresses have the models' bytes.")
 @click.option("--trace", is_flag=True, help="Run the workflow once, and record every file that it opens.")
 @click.option("--parent", type=FILE, help="The capsule that this one follows: their contracts are compared.")
+@click.option("--keep", type=FOLDER, metavar="DIR", help="Keep it as a version in this folder too; see `versions`.")
 @click.option("--strict", is_flag=True, help="Write nothing when a finding blocks exact reproduction; exit with 3.")
 @python_option
 @json_option
@@ -91,6 +93,7 @@ def export(
     look_up: bool,
     trace: bool,
     parent: Path | None,
+    keep: Path | None,
     strict: bool,
     python: Path | None,
     as_json: bool,
@@ -116,14 +119,19 @@ def export(
             report=report,
         )
     difference = compare_contracts(before.contract, capsule.contract) if before else None
+    keeping = keep_export(keep, capsule) if keep else None
     if as_json:
         compared = {"contract_difference": difference.model_dump()} if difference else {}
-        terminal.show_json({"path": str(out), **actions.summary(capsule), **compared})
+        kept = {"kept": keeping.model_dump(mode="json")} if keeping else {}
+        terminal.show_json({"path": str(out), **actions.summary(capsule), **compared, **kept})
         return
     terminal.show_capsule(capsule, actions.count_distributions(capsule.pylock))
     if difference:
         terminal.show_contract_difference(difference, as_json)
     terminal.say(f"written   {out}")
+    if keeping:
+        kept_as = f"{capsule.name}@{keeping.version.id}" if keeping.version else ""
+        terminal.say(f"kept      {kept_as}" if kept_as else f"not kept  {keeping.reason} {keeping.cure}".rstrip())
 
 
 @click.command()

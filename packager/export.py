@@ -19,6 +19,7 @@ from .errors import BadInput, Cancelled
 from .hiding import graphs_without_secrets, without_secrets
 from .progress import Progress, Report, silent
 from .snapshot import Snapshot, model_choices, snapshot_apart, snapshot_install
+from .versions import Keeping, keep_export, versions_folder
 from .workflow import check_api_graph, frozen_signatures, missing_classes, used_classes
 
 _TURN = 0.0002  # seconds
@@ -26,7 +27,7 @@ _NEVER = 1_000_000  # collections of the middle generation between two full ones
 
 
 class ExportResult(BaseModel):
-    """The written capsule: where it is, and what it says."""
+    """The written capsule: where it is, what it says, and whether it was kept as a version."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,6 +35,7 @@ class ExportResult(BaseModel):
     digests: Digests
     lock: Lock
     contract: Contract
+    keeping: Keeping = Keeping()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -137,10 +139,13 @@ def export_live(
     message: str = "",
     frontend_version: str = "",
     look_up: bool = False,
+    user: str = "default",
     report: Report = silent,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> ExportResult:
     """Export from inside the running ComfyUI, into its user folder. For a worker thread, never the event loop.
+
+    The capsule is kept as a version of `user`, ComfyUI's id of whoever asks; where that fails, the answer says so.
 
     Raises:
         BadInput: as `make_capsule`.
@@ -165,7 +170,9 @@ def export_live(
         watched(Progress(phase="write", item=path.name, total=1))
         write_capsule(capsule, path)
         report(Progress(phase="write", item=path.name, done=1, total=1))
-    return ExportResult(path=path, digests=capsule.digests, lock=capsule.lock, contract=capsule.contract)
+        keeping = keep_export(versions_folder(install.user_dir, user), capsule)
+    digests = capsule.digests
+    return ExportResult(path=path, digests=digests, lock=capsule.lock, contract=capsule.contract, keeping=keeping)
 
 
 def snapshot_live(

@@ -50,4 +50,6 @@ def exported(result: ExportResult) -> dict[str, Any]:
         "findings": [finding.model_dump(mode="json") for finding in result.findings],
         "file": result.contract.name + SUFFIX,
         "size": result.path.stat().st_size,
+        "version": version.model_dump(mode="json") if (version := result.keeping.version) else None,
+        "not_kept": {"message": result.keeping.reason, "cure": result.keeping.cure} if not version else None,
     }

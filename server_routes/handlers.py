@@ -19,11 +19,18 @@ from .tasks import Task, Tasks
 if TYPE_CHECKING:
     from ..packager.progress import Report
 
-Handler = Callable[["Handlers", web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[Any, web.Request], Awaitable[web.StreamResponse]]
+UserOf = Callable[[web.Request], str]  # ComfyUI's id of whoever asks; KeyError for one it does not know
 
 
-class _NotFound(CapsuleError):
+class NotFound(CapsuleError):
+    """What the address names is not there."""
+
     status = 404
+
+
+class _UnknownUser(CapsuleError):
+    status = 403
 
 
 def guarded(access: Access) -> Callable[[Handler], Handler]:
@@ -31,7 +38,7 @@ def guarded(access: Access) -> Callable[[Handler], Handler]:
 
     def decorate(handler: Handler) -> Handler:
         @functools.wraps(handler)
-        async def wrapped(self: Handlers, request: web.Request) -> web.StreamResponse:
+        async def wrapped(self: Any, request: web.Request) -> web.StreamResponse:
             try:
                 check(request.headers, request.method, request.content_type, access, current_policy())
                 response = await handler(self, request)
@@ -48,8 +55,9 @@ def guarded(access: Access) -> Callable[[Handler], Handler]:
 class Handlers:
     """The ``/capsule`` routes, over one set of tasks."""
 
-    def __init__(self, tasks: Tasks) -> None:
+    def __init__(self, tasks: Tasks, user_of: UserOf) -> None:
         self._tasks = tasks
+        self._user_of = user_of
 
     @guarded("read")
     async def status(self, request: web.Request) -> web.StreamResponse:
@@ -75,12 +83,13 @@ class Handlers:
     @guarded("export")
     async def export(self, request: web.Request) -> web.StreamResponse:
         """``POST /capsule/export`` ``{name, workflow, api, frontend_version, message?, look_up?, client_id?}``; 202 as
-        above.
+        above. The capsule is kept as a version of who asks; the result's ``version`` is null where that failed.
         """
         body = await _json_object(request)
         workflow, api = _required(body, "workflow", dict), _required(body, "api", dict)
         name, frontend = _required(body, "name", str), _required(body, "frontend_version", str)
         message, look_up = _optional(body, "message", str) or "", bool(_optional(body, "look_up", bool))
+        user = known_user(self._user_of, request)
 
         def work(report: Report, cancelled: Callable[[], bool]) -> tuple[dict[str, Any], Path | None]:
             result = _engine().export_live(
@@ -90,6 +99,7 @@ class Handlers:
                 message=message,
                 frontend_version=frontend,
                 look_up=look_up,
+                user=user,
                 report=report,
                 cancelled=cancelled,
             )
@@ -107,7 +117,7 @@ class Handlers:
         """``GET /capsule/tasks/{id}/file``: the capsule that the task made."""
         task = self._find(request)
         if task.file is None or not task.file.is_file() or task.result is None:
-            raise _NotFound("no-file", "This task has no file to download.", "Export again.")
+            raise NotFound("no-file", "This task has no file to download.", "Export again.")
         disposition = f'attachment; filename="{task.result["file"]}"'
         return web.FileResponse(task.file, headers={"Content-Disposition": disposition})
 
@@ -121,8 +131,17 @@ class Handlers:
     def _find(self, request: web.Request) -> Task:
         task = self._tasks.get(request.match_info["id"])
         if task is None:
-            raise _NotFound("no-task", "ComfyUI no longer knows this task; it may have restarted.", "Start it again.")
+            raise NotFound("no-task", "ComfyUI no longer knows this task; it may have restarted.", "Start it again.")
         return task
+
+
+def known_user(user_of: UserOf, request: web.Request) -> str:
+    """ComfyUI's id of the user who asks. Raises CapsuleError ``unknown-user`` (403)."""
+    try:
+        return user_of(request)
+    except KeyError:
+        message = "ComfyUI does not know the user who asks."
+        raise _UnknownUser("unknown-user", message, "Choose a user in ComfyUI, and try again.") from None
 
 
 def _engine() -> Any:

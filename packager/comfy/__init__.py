@@ -7,7 +7,7 @@ from .client import ComfyClient, Queue, Submitted, Uploaded
 from .device import driver_problem, needs_cpu_flag, oldest_driver, torch_version, visible_gpus
 from .events import Event
 from .install import Install, find_install, is_comfyui
-from .live import live_address, live_install, live_object_info, live_torch
+from .live import live_address, live_install, live_object_info, live_torch, live_user_dir
 from .port import free_port
 from .process import ComfyProcess
 from .refusal import GraphRefused
@@ -35,6 +35,7 @@ __all__ = [
     "live_install",
     "live_object_info",
     "live_torch",
+    "live_user_dir",
     "needs_cpu_flag",
     "oldest_driver",
     "torch_version",

@@ -35,6 +35,11 @@ def live_install() -> Install:
     return Install.model_validate({**facts, "root": root, "python": Path(sys.executable)})
 
 
+def live_user_dir() -> Path:
+    """The running ComfyUI's user folder, which holds a folder for each user. Raises CapsuleError ``not-in-comfyui``."""
+    return Path(_module("folder_paths").get_user_directory())
+
+
 class LiveTorch(BaseModel):
     """What the torch of the running ComfyUI says of its devices: their names, and the architectures it is built for."""
 

@@ -9,7 +9,7 @@ from .models import MEDIA_TYPES, Contract, Input, Output, Target
 from .openapi import openapi
 from .schema import example_parameters, parameters_schema, result_schema
 from .spelling import Spellings, spellings
-from .versions import ContractChange, ContractDifference, compare_contracts
+from .versions import ContractChange, ContractDifference, Effect, compare_contracts
 
 __all__ = [
     "DEFAULT_URL",
@@ -21,6 +21,7 @@ __all__ = [
     "ContractChange",
     "ContractDifference",
     "EditorGraph",
+    "Effect",
     "Input",
     "InvalidParameters",
     "Language",

@@ -18,6 +18,7 @@ from comfy_capsule.packager.capsule import Digests, Finding
 from comfy_capsule.packager.contract import Contract
 from comfy_capsule.packager.errors import BadInput, Cancelled
 from comfy_capsule.packager.progress import Progress
+from comfy_capsule.packager.versions import Keeping
 from comfy_capsule.server_routes import handlers, register
 
 HEADERS = {"X-Comfy-Capsule": "1"}
@@ -43,6 +44,7 @@ class Engine:
             digests=Digests(environment="e" * 64, contract="c" * 64, capsule="abc" + "d" * 61),
             contract=Contract(name="portrait"),
             findings=(Finding(code="x", subject="y", message="m", cure="c"),),
+            keeping=Keeping(reason="git is not installed.", cure="Install it."),
         )
 
 
@@ -55,7 +57,8 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 @pytest.fixture
 async def client() -> AsyncIterator[TestClient]:
-    server = SimpleNamespace(routes=web.RouteTableDef(), app=web.Application(), sent=[])
+    users = SimpleNamespace(get_request_user_id=lambda request: {"": "default"}[request.headers.get("Comfy-User", "")])
+    server = SimpleNamespace(routes=web.RouteTableDef(), app=web.Application(), sent=[], user_manager=users)
     server.send_sync = lambda event, data, sid=None: server.sent.append((event, json.loads(json.dumps(data)), sid))
     register(server)
     server.app.add_routes(server.routes)
@@ -84,7 +87,7 @@ async def test_an_export_is_a_task_with_progress_result_and_file(client: TestCli
     view = await end(client, task)
     assert engine.seen == {
         "workflow": BODY["workflow"], "api": {}, "name": "portrait", "message": "first", "frontend_version": "1.58.1",
-        "look_up": True,
+        "look_up": True, "user": "default",
     }  # fmt: skip
     assert view["state"] == "succeeded"
     assert [event["phase"] for event in view["progress"]] == ["packs", "write"]
@@ -92,6 +95,8 @@ async def test_an_export_is_a_task_with_progress_result_and_file(client: TestCli
     assert view["result"]["file"] == "portrait.capsule.zip"
     assert view["result"]["size"] == 5
     assert view["result"]["findings"][0]["code"] == "x"
+    assert view["result"]["version"] is None  # that it was not kept is said, and no failure
+    assert view["result"]["not_kept"] == {"message": "git is not installed.", "cure": "Install it."}
     assert str(engine.path.parent) not in json.dumps(view)
     response = await client.get(f"/capsule/tasks/{task}/file")
     assert await response.read() == b"bytes"
@@ -191,6 +196,7 @@ async def test_every_route_is_guarded(client: TestClient, engine: Engine) -> Non
     await end(client, task)
     foreign = {**HEADERS, "Host": "evil.example"}
     gets = ("/capsule/status", f"/capsule/tasks/{task}", f"/capsule/tasks/{task}/file")
+    elsewhere = 5  # those of versions: test_routes_versions.py
     posts = ("/capsule/snapshot", "/capsule/export", f"/capsule/tasks/{task}/cancel")
     for path in gets:
         assert (await client.get(path, headers=foreign)).status == 403, path
@@ -198,7 +204,13 @@ async def test_every_route_is_guarded(client: TestClient, engine: Engine) -> Non
     for path in posts:
         assert (await client.post(path, json=BODY, headers=foreign)).status == 403, path
         assert (await client.post(path, json=BODY)).status == 403, path
-    assert len(gets + posts) == len({route.resource.canonical for route in client.app.router.routes()})
+    assert len(gets + posts) + elsewhere == len({route.resource.canonical for route in client.app.router.routes()})
+
+
+async def test_a_user_whom_comfyui_does_not_know_exports_nothing(client: TestClient, engine: Engine) -> None:
+    response = await client.post("/capsule/export", json=BODY, headers={**HEADERS, "Comfy-User": "nobody"})
+    assert (response.status, json.loads(await response.text())["code"]) == (403, "unknown-user")
+    assert engine.seen == {}
 
 
 async def test_an_unknown_task_says_so(client: TestClient) -> None:
