@@ -16,7 +16,7 @@ from .options import FILE, FOLDER, json_option
 from .version_changes import Comparison, compare_versions
 from .versions import Version, Versions
 
-_COLUMNS = ("id", "time", "message", "contract", "environment", "names", "carried")
+_LINE = "{:<12}  {:<16}  {:<10}  {:<11}  {}"
 
 
 def _dir_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -61,7 +61,11 @@ def versions_list(workflow: str | None, folder: Path, as_json: bool) -> None:
     if as_json:
         terminal.show_json([each.model_dump(mode="json") for each in history])
         return
-    terminal.show_table(f"Versions of {workflow}", _COLUMNS, map(_row, history))
+    terminal.say(_LINE.format("version", "kept (UTC)", "contract", "environment", "message"))
+    for each in history:  # no table: on a narrow terminal it would break the ids, which people copy
+        terminal.say(
+            _LINE.format(each.id, each.time[:16].replace("T", " "), each.contract, each.environment, _told(each))
+        )
 
 
 @versions.command("show")
@@ -232,11 +236,10 @@ def versions_prune(folder: Path, last: int, dry_run: bool, as_json: bool) -> Non
         terminal.say(f"{done.files} file(s), {done.bytes:,} bytes, {verb}; {done.left:,} bytes stay")
 
 
-def _row(version: Version) -> tuple[str, ...]:
-    title = version.message.partition("\n")[0]
-    carried = f"{version.carried:,}" + (f", {version.missing:,} not here" if version.missing else "")
-    names = " ".join([*version.branches, *version.tags])
-    return (version.id, version.time, title, version.contract, version.environment, names, carried)
+def _told(version: Version) -> str:
+    """The first line of its message, with what else it is called."""
+    names = ", ".join([*version.branches, *version.tags, *(["pruned"] if version.missing else [])])
+    return version.message.partition("\n")[0] + (f" [{names}]" if names else "")
 
 
 def _show_version(version: Version, as_json: bool) -> None:

@@ -32,10 +32,10 @@ class _Said(NamedTuple):
     parent: str  # the commit of the nearest version before it
 
 
-def past_of(repository: Repository, workflow: str, files: CarriedFiles) -> Past:
+def past_of(repository: Repository, workflow: str, files: CarriedFiles | None = None) -> Past:
     """The past of `workflow`, whose repository that is. Commits that are no versions, e.g. a person's own, are passed.
 
-    `files` says which of the carried files are here.
+    `files` says which of the carried files are here; without it, only what the commits themselves say is told.
     """
     refs = repository.refs()
     log = repository.log() if refs else []
@@ -44,7 +44,7 @@ def past_of(repository: Repository, workflow: str, files: CarriedFiles) -> Past:
     for commit, each in said.items():
         if each.parent and said[each.parent].digests.contract != each.digests.contract:
             places += [(each.parent, _CONTRACT), (commit, _CONTRACT)]
-    found = repository.read(places) if places else {}
+    found = repository.read(places) if places and files else {}
     versions = []
     for commit, each in said.items():
         parent = said.get(each.parent)
@@ -63,7 +63,7 @@ def past_of(repository: Repository, workflow: str, files: CarriedFiles) -> Past:
                 contract=_contract(parent, each, found),
                 environment=_environment(parent, each),
                 carried=sum(entry.size for entry in carried),
-                missing=sum(entry.size for entry in carried if not files.has(entry)),
+                missing=sum(entry.size for entry in carried if files and not files.has(entry)),
             )
         )
     return Past(refs, tuple(versions))

@@ -92,10 +92,13 @@ class Repository:
 
     def write(self, files: Mapping[str, bytes]) -> str:
         """The tree of these files, all at its top."""
-        lines = []
-        for name, data in sorted(files.items()):
-            blob = self._git("hash-object", "-w", "--no-filters", "--stdin", stdin=data).decode().strip()
-            lines.append(f"100644 blob {blob}\t{name}\0")
+        with tempfile.TemporaryDirectory(prefix="capsule-version-") as scratch:
+            paths = [Path(scratch, name) for name in files]
+            for path in paths:
+                path.write_bytes(files[path.name])
+            asked = "".join(f"{path}\n" for path in paths).encode()
+            blobs = self._git("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=asked).decode().split()
+        lines = [f"100644 blob {blob}\t{name}\0" for name, blob in zip(files, blobs, strict=True)]
         return self._git("mktree", "-z", stdin="".join(lines).encode()).decode().strip()
 
     def commit(self, tree: str, parent: str, message: str) -> str:
@@ -182,7 +185,7 @@ class Repository:
             if error.code != "command-failed":
                 raise
             reasons = re.findall(r"(?:fatal|error|remote|ssh): .*| ! .*", error.message) or [error.message]
-            message = f"git could not push to {remote}: {' '.join(' '.join(reasons).split())}"
+            message = f"git could not push to {remote}: {'; '.join(' '.join(each.split()) for each in reasons)}"
             cure = "Check the address and your login; what others pushed there since is not overwritten."
             raise CapsuleError("push-failed", message, cure) from error
 

@@ -108,14 +108,14 @@ class Versions:
         tree = repository.write({**{name: entries[name] for name in TEXTS}, MANIFEST: manifest})
         text = commit_message(message or capsule.lock.message, digests)
         while True:
-            past = past_of(repository, capsule.name, self._files)
-            place = _place(past, capsule, parent, branch)
-            if place.parent and (place.before, place.parent.digests) == (place.parent.commit, digests):
-                return place.parent
-            after = place.before or (place.parent.commit if place.parent else "")
-            commit = repository.commit(tree, after, text)
-            if repository.move(place.ref, commit, place.before):
-                return next(each for each in self.history(capsule.name) if each.commit == commit)
+            place = _place(past_of(repository, capsule.name), capsule, parent, branch)
+            commit = place.before
+            if not (place.parent and (commit, digests) == (place.parent.commit, place.parent.digests)):
+                after = place.before or (place.parent.commit if place.parent else "")
+                commit = repository.commit(tree, after, text)
+                if not repository.move(place.ref, commit, place.before):
+                    continue  # another was first: it is what this one follows
+            return next(each for each in self.history(capsule.name) if each.commit == commit)
 
     def read(self, version: Version) -> Kept:
         """What git holds of `version`. Raises BadInput ``version-damaged``, ``capsule-too-new``."""

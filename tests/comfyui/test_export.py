@@ -95,6 +95,22 @@ def test_from_inside_and_from_the_folder_give_the_same_capsule(
     assert comfy_capsule("contract", "diff", next_one, before)[0] == 1
 
 
+def test_what_is_exported_from_inside_is_kept(live: RunningComfy, tmp_path: Path) -> None:
+    out = tmp_path / "kept.capsule.zip"
+    status, answer = export(live.base_url, out, PLAIN.ui_path, PLAIN.api_path, "--message", "to be kept")
+    assert status == 0, answer
+    address = f"{live.base_url}/capsule/versions/w"
+    newest = requests.get(address, timeout=30).json()["versions"][0]
+    assert (newest["id"], newest["message"]) == (answer["id"], "to be kept")
+    assert requests.get(f"{address}/{newest['commit']}/workflow", timeout=30).json() == PLAIN.ui
+    assert requests.get(f"{address}/{newest['commit']}/capsule", timeout=30).content == out.read_bytes()
+    folder = live.process.user_dir / "__capsule" / "default"
+    status, said = comfy_capsule("versions", "list", "w", "--dir", folder)  # the command reads it alone
+    assert (status, said[0]["id"]) == (0, answer["id"])
+    theirs = requests.get(f"{live.base_url}/userdata/..%2F__capsule%2Fdefault%2Fw.git%2FHEAD", timeout=30)
+    assert theirs.status_code in (403, 404)  # out of reach of ComfyUI's own routes
+
+
 def test_snapshot_from_inside_and_from_the_folder(live: RunningComfy, with_pack: Path, tmp_path: Path) -> None:
     status, inside = comfy_capsule("snapshot", "--comfy", live.base_url)
     assert status == 0, inside

@@ -20,6 +20,7 @@ from comfy_capsule.packager.errors import BadInput, CapsuleError
 from comfy_capsule.packager.progress import Progress
 from comfy_capsule.packager.version_changes import compare_versions
 from comfy_capsule.packager.versions import Versions, keep_export
+from comfy_capsule.packager.versions.repository import make_repository
 
 
 @pytest.fixture
@@ -209,6 +210,40 @@ def test_the_repositorys_configuration_is_not_obeyed(kept: Versions, tmp_path: P
     (repository / "commondir").write_text("../elsewhere")
     assert refusal(kept.history, "portrait") == "versions-unsafe"
     assert not mark.exists()
+
+
+def test_what_a_stranger_put_into_the_repository_stops_nothing_else(
+    kept: Versions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = kept.keep(capsule("1"))
+    repository = kept.folder / "portrait.git"
+    for odd in ("refs/heads/a\u2028b", "refs/tags/v\x85", "refs/heads/\u00e9"):
+        git(repository, "update-ref", odd, version.commit)
+    (repository / "packed-refs").write_bytes(version.commit.encode() + b" refs/heads/\xff\xfe\n")
+    git(repository, "tag", "of-a-blob", git(repository, "rev-parse", "main:contract.json"))
+    empty = git(repository, "hash-object", "-t", "tree", "-w", "/dev/null")
+    words = ("-c", "user.name=A", "-c", "user.email=a@b", "commit-tree", empty, "-p", version.commit, "-m")
+    same_message = git(repository, "log", "-1", "--format=%B")
+    git(repository, "update-ref", "refs/heads/empty", git(repository, *words, same_message))
+    git(repository, "update-ref", "refs/heads/no-message", git(repository, *words, ""))
+    (found, first) = kept.history("portrait")
+    assert (first.commit, set(first.branches) >= {"main", "a\u2028b"}) == (version.commit, True)
+    assert (found.id, found.contract, found.carried) == (version.id, "same", 0)
+    assert refusal(kept.read, found) == "version-damaged"
+    assert kept.keep(capsule("2")).parent == version.commit
+    monkeypatch.setattr("comfy_capsule.packager.versions.repository._LARGEST", 100)
+    assert refusal(kept.read, version) == "version-damaged"
+
+
+def test_a_workflow_without_a_version_is_none(kept: Versions) -> None:
+    assert kept.workflows() == ()
+    assert kept.size() == (0, 0)
+    make_repository(kept.folder / "portrait.git")  # killed before its first commit
+    assert kept.history("portrait") == kept.workflows() == ()
+    assert refusal(kept.find, "portrait") == "no-version"
+    (kept.folder / "Not A Name.git").mkdir()
+    kept.keep(capsule())
+    assert [each.name for each in kept.workflows()] == ["portrait"]
 
 
 def bare(tmp_path: Path) -> Path:

@@ -55,7 +55,7 @@ def test_inside_the_package_every_import_of_it_is_relative() -> None:
         assert not re.search(r"^\s*(from comfy_capsule[.\w]* import|import comfy_capsule)", text, re.MULTILINE), path
 
 
-IN_COMFYUI = "comfy_capsule.packager.export"
+IN_COMFYUI = "comfy_capsule.packager.export, comfy_capsule.packager.version_changes"
 NOT_IN_COMFYUI = ("click", "rich", "docker", "jsonschema", "playwright", "torch", "folder_paths")
 
 

@@ -72,10 +72,16 @@ def test_branch_and_prune(kept: Path) -> None:
 
 
 def test_people_can_read_it(kept: Path) -> None:
-    for words in (("list",), ("list", "portrait"), ("show", "portrait"), ("diff", "portrait", "portrait")):
-        said = CliRunner().invoke(cli.command, ["versions", *words, "--dir", str(kept)])
+    for words, told in (
+        ("list", "portrait  2"),
+        ("list portrait", "widened     same         second [main]"),
+        ("show portrait", "widened    input color the maximum rises from 9 to 10"),
+        ("show portrait@v1", "changes   none: it is the first"),
+        ("diff portrait portrait", "graph     is the same"),
+    ):
+        said = CliRunner().invoke(cli.command, ["versions", *words.split(), "--dir", str(kept)])
         assert said.exit_code == 0, said.output
-        assert "portrait" in said.output or "changes" in said.output
+        assert told in said.output
 
 
 @pytest.mark.parametrize("command", ["list", "show", "diff", "get", "keep", "tag", "branch", "push", "prune"])
