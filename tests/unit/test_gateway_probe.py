@@ -79,8 +79,8 @@ def test_the_head_says_what_it_is(tmp_path: Path, kind: str, data: bytes, wrong:
 async def test_what_is_none_never_reaches_comfyui(
     fake: FakeComfyUI, tmp_path: Path, kind: str, data: bytes, code: str
 ) -> None:
-    graph = {"1": {"class_type": "LoadAny", "inputs": {"file": "x"}}}
-    clip = Input(name="clip", type=kind, required=True, targets=(Target(node="1", input="file"),))
+    graph = {"1": {"class_type": "LoadImage", "inputs": {"image": "x"}}}
+    clip = Input(name="clip", type=kind, required=True, targets=(Target(node="1", input="image"),))
     contract = Contract(name="blank", inputs=(clip,), outputs=(Output(name="out", type="image", nodes=("1",)),))
     settings = read_settings({}, comfy=fake.url, state=tmp_path, wait=5.0, pixel_limit=PIXELS, warm_up=False)
     async with gateway(settings, blank_capsule(graph=graph, contract=contract)) as client:
