@@ -13,12 +13,10 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from bench import UPSCALE, bench_install
+from bench import bench_install
 from bench.baseimage import base_image
 from bench.engine import Engine, engine
-from bench.images import HARDENED, built
-from comfy_capsule.packager.actions import export
-from comfy_capsule.packager.progress import silent
+from bench.images import HARDENED, built, upscale_capsule
 
 START, SIZE = 1.2, 1.10
 TAG = "comfy-capsule-bench:start"
@@ -76,9 +74,7 @@ def size_ratio(docker: Engine, base: str) -> float:
 
 comfyui = bench_install()
 with tempfile.TemporaryDirectory() as scratch, engine() as docker:
-    out = Path(scratch) / "upscale.capsule.zip"
-    said = {"name": None, "message": "", "strict": False, "python": None, "report": silent}
-    capsule = export(str(comfyui), UPSCALE.ui_path, UPSCALE.api_path, out, **said)
+    capsule = upscale_capsule(comfyui, Path(scratch))
     base = base_image(docker)
     built(capsule, docker, base, comfyui, TAG)
     own, ready = [], []

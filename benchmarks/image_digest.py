@@ -11,15 +11,14 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from bench import UPSCALE, bench_install
+from bench import bench_install
 from bench.baseimage import TAG, base_image
 from bench.cache import cache_root
-from bench.engine import Engine, engine
+from bench.engine import engine
+from bench.images import built, upscale_capsule
 from bench.registry import registry
-from comfy_capsule.packager.actions import export
 from comfy_capsule.packager.capsule import Capsule
-from comfy_capsule.packager.image import BuiltImage, Docker, build
-from comfy_capsule.packager.progress import silent
+from comfy_capsule.packager.image import BuiltImage
 
 FIRST, REBUILD = 240.0, 20.0  # seconds
 
@@ -30,12 +29,6 @@ def show(name: str, value: float, unit: str, goal: str, met: bool) -> None:
     print(json.dumps({"name": name, "value": value, "unit": unit, "goal": goal, "met": met}), flush=True)
 
 
-def built(docker: Engine, capsule: Capsule, tag: str, base: str, **how: bool) -> BuiltImage:
-    models = [comfyui / "models"]
-    said = {"engine": Docker(docker.environment), "models_from": models, "report": silent, "reproducible": True}
-    return build(capsule, tag, base=base, **said, **how)
-
-
 def in_a_clean_engine(capsule: Capsule, home: Path, name: str) -> list[BuiltImage]:
     """The image, made in an engine that has nothing, on a base in the registry `name`; then those after a change."""
     with engine(home) as docker:
@@ -43,23 +36,15 @@ def in_a_clean_engine(capsule: Capsule, home: Path, name: str) -> list[BuiltImag
         docker.docker("tag", base_image(docker), base)
         docker.docker("push", "--quiet", base)
         docker.docker("rmi", base, TAG)
-        first = built(docker, capsule, f"{name}/upscale:1", base, no_cache=True)
-        again = [
-            built(
-                docker,
-                replace(capsule, workflow={**capsule.workflow, "extra": {"number": number}}, sealed=""),
-                f"{name}/upscale:2",
-                base,
-            )
-            for number in range(3)
-        ]
-    return [first, *again]
+        images = [built(capsule, docker, base, comfyui, f"{name}/upscale:1", reproducible=True, no_cache=True)]
+        for number in range(3):
+            changed = replace(capsule, workflow={**capsule.workflow, "extra": {"number": number}}, sealed="")
+            images.append(built(changed, docker, base, comfyui, f"{name}/upscale:2", reproducible=True))
+    return images
 
 
 with tempfile.TemporaryDirectory(dir=cache_root()) as scratch:
-    out = Path(scratch) / "upscale.capsule.zip"
-    said = {"name": None, "message": "", "strict": False, "python": None, "report": silent}
-    capsule = export(str(comfyui), UPSCALE.ui_path, UPSCALE.api_path, out, **said)
+    capsule = upscale_capsule(comfyui, Path(scratch))
     with registry(Path(scratch) / "registry") as name:
         made = [in_a_clean_engine(capsule, Path(scratch) / f"engine-{number}", name) for number in (1, 2)]
 

@@ -11,34 +11,22 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from bench import UPSCALE, bench_install
+from bench import bench_install
 from bench.baseimage import base_image
 from bench.engine import engine
-from comfy_capsule.packager.actions import export
-from comfy_capsule.packager.image import Docker, build
-from comfy_capsule.packager.progress import silent
+from bench.images import built, upscale_capsule
 
 GOAL = 10.0  # seconds
 TAG = "comfy-capsule-bench:rebuild"
 
 comfyui = bench_install()
 with tempfile.TemporaryDirectory() as scratch, engine() as docker:
-    out = Path(scratch) / "upscale.capsule.zip"
-    said = {"name": None, "message": "", "strict": False, "python": None, "report": silent}
-    capsule = export(str(comfyui), UPSCALE.ui_path, UPSCALE.api_path, out, **said)
+    capsule = upscale_capsule(comfyui, Path(scratch))
     base, taken = base_image(docker), []
     for number in range(4):
         workflow = {**capsule.workflow, "extra": {"benchmark": number}}
         changed = replace(capsule, workflow=workflow, sealed="")
-        image = build(
-            changed,
-            TAG,
-            engine=Docker(docker.environment),
-            base=base,
-            models_from=[comfyui / "models"],
-            report=silent,
-        )
-        taken.append(image.seconds)
+        taken.append(built(changed, docker, base, comfyui, TAG).seconds)
     docker.docker("image", "rm", TAG)
 
 seconds = round(median(taken[1:]), 1)  # the first fills the caches

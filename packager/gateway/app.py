@@ -48,7 +48,7 @@ def build_app(service: Service) -> web.Application:
     )
     app[SERVICE] = service
     app[RATES] = Rates(service.settings.keys)
-    app[SESSIONS] = Sessions.kept_in(service.settings.state, service.settings.keys)
+    app[SESSIONS] = Sessions(service.store.secret, service.settings.keys)
     served = list(service.workflows.values())
     document = openapi(
         [each.contract for each in served],

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from .problems import Problem
-from .tables import checkpoint, open_database
+from .tables import checkpoint, open_database, session_secret
 
 _T = TypeVar("_T")
 _PATIENCE = 10.0  # seconds that a lock, or a server that does not answer, is waited for
@@ -26,7 +26,9 @@ _PASSING = frozenset({"40001", "40P01"})
 
 
 class Database(Protocol):
-    """What the parts of the store need of it."""
+    """What the parts of the store need of it. `secret` is 32 bytes that only the gateways at it know."""
+
+    secret: bytes
 
     async def run(self, work: Callable[[Connection], _T]) -> _T:
         """`work` in one transaction.
@@ -58,6 +60,7 @@ class SqliteDatabase:
 
     def __init__(self, url: str) -> None:
         self._engine = open_database(url)
+        self.secret = session_secret(self._engine)
         self._connection = self._engine.connect()  # kept: a fifth of a transaction's time is having one from the pool
         self._upkeep = asyncio.create_task(self._checkpoint())
 
@@ -93,6 +96,7 @@ class ServerDatabase:
 
     def __init__(self, url: str) -> None:
         self._engine = open_database(url, connections=_MOST)
+        self.secret = session_secret(self._engine)
         self._slots = asyncio.Semaphore(_MOST)
         self._ahead = self._look_at_clock()  # seconds that its clock is ahead of ours
         self._upkeep = asyncio.create_task(self._compare_clocks())

@@ -7,13 +7,15 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..errors import CapsuleError
 from .interface import OutputStore
-from .outputs import Reference, missing
+from .outputs import Reference, missing, references
 from .problems import Problem
 from .secrets import Secrets
 from .supervise import Backend
+from .sweep import Sweep
 
 
 class Exchange:
@@ -24,10 +26,12 @@ class Exchange:
         self._outputs = outputs
         self._secrets = secrets
         self._uploaded: set[str] = set()
+        self._sweep = Sweep(backend)
 
     def restarted(self) -> None:
         """ComfyUI has come up anew: perhaps with another input folder."""
         self._uploaded.clear()
+        self._sweep.restarted()
 
     async def upload(self, files: Mapping[str, Path | bytes]) -> None:
         """Put the files that a graph reads into ComfyUI's input folder, each once for each life of ComfyUI."""
@@ -54,21 +58,33 @@ class Exchange:
                 path = (folder / reference.subfolder / reference.filename).resolve()
                 if not path.is_relative_to(folder):
                     raise missing(reference, "it is outside ComfyUI's folder")
-                if self._secrets:
-                    data = await asyncio.to_thread(path.read_bytes)
-                    return await self._outputs.put_bytes(await asyncio.to_thread(self._secrets.cleaned, data))
-                return await self._outputs.put_file(path)
+                kept = await self._keep(path)
+                self._sweep.remember(reference, kept)
+                return kept
             stream = self._backend.client.view_stream(reference.filename, reference.subfolder, reference.type)
             if self._secrets:
                 data = b"".join([chunk async for chunk in stream])
                 return await self._outputs.put_bytes(await asyncio.to_thread(self._secrets.cleaned, data))
             return await self._outputs.put_stream(stream)
         except OSError as error:
+            if (known := self._sweep.recall(reference)) and await self._outputs.local(known[0]) is not None:
+                return known
             raise missing(reference, error.strerror or str(error)) from error
         except CapsuleError as error:
             if isinstance(error, Problem):
                 raise
             raise missing(reference, error.message) from error
+
+
+    async def _keep(self, path: Path) -> tuple[str, int]:
+        if not self._secrets:
+            return await self._outputs.put_file(path)
+        data = await asyncio.to_thread(path.read_bytes)
+        return await self._outputs.put_bytes(await asyncio.to_thread(self._secrets.cleaned, data))
+
+    async def ended(self, outputs: Mapping[str, Any]) -> None:
+        """A run has ended, and what is wanted of its nodes' `outputs` has been fetched."""
+        await self._sweep.ended(each for output in outputs.values() for each in references(output))
 
 
 def _place(source: Path | bytes, place: Path) -> None:

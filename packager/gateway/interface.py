@@ -94,6 +94,10 @@ class ExecutionStore(Protocol):
         """The upload, if it is there and (unless `owner` is None) belongs to `owner`."""
 
     @property
+    def secret(self) -> bytes:
+        """32 bytes that only the gateways of this store know."""
+
+    @property
     def webhooks(self) -> WebhookStore:
         """The deliveries of its executions' ends, made by `add`."""
 

@@ -16,6 +16,7 @@ from .foreign import Foreign
 from .interface import ExecutionStore, OutputStore
 from .models import StoredFile
 from .outputs import media_type
+from .probe import wrong_stream
 from .problems import Problem
 from .settings import Settings
 
@@ -30,7 +31,7 @@ _TYPES: Mapping[str, tuple[str, ...]] = {
     "audio": ("audio/", "video/", "application/ogg"),
     "video": ("video/", "image/gif", "application/ogg"),
 }
-#: How files of a kind begin: (offset, bytes). Enough to refuse a page or a script; the loader decides the rest.
+#: How files of a kind begin: (offset, bytes). FFmpeg also takes playlists, which name other files: none of them is here.
 _MAGIC: Mapping[str, tuple[tuple[int, bytes], ...]] = {
     "audio": (
         (0, b"RIFF"), (0, b"fLaC"), (0, b"OggS"), (0, b"ID3"), (0, b"\xff\xfb"), (0, b"\xff\xf3"), (0, b"\xff\xf2"),
@@ -153,8 +154,11 @@ class Media:
         path = await self._local(stored.sha256)
         if kind in _PICTURES:
             wrong = await asyncio.to_thread(_wrong_picture, path, self._settings.pixel_limit)
+        elif kind in _MAGIC:
+            pixels = self._settings.pixel_limit
+            wrong = _wrong_magic(path, kind) or await asyncio.to_thread(wrong_stream, path, kind, pixels)
         else:
-            wrong = _wrong_magic(path, kind)
+            wrong = ""
         if wrong.endswith("pixels"):
             raise Problem(
                 "picture-too-large", f"The parameter {name!r} {wrong}.", "Send a smaller one.", parameter=name
@@ -190,11 +194,8 @@ def _wrong_picture(path: Path, limit: int) -> str:
 
 
 def _wrong_magic(path: Path, kind: str) -> str:
-    known = _MAGIC.get(kind)
-    if known is None:
-        return ""
     head = _head(path)
-    if any(head[offset : offset + len(magic)] == magic for offset, magic in known):
+    if any(head[offset : offset + len(magic)] == magic for offset, magic in _MAGIC[kind]):
         return ""
     return f"is no {kind} that can be read"
 

@@ -55,14 +55,11 @@ class Collector:
 
     def executed(self, node: str, output: Any) -> None:
         """A node has ended with `output` (the ``executed`` event)."""
-        if node not in self._wanted or not isinstance(output, dict):
-            return
-        for key, value in _values(output):
-            if reference := _reference(key, value):
-                # A second file of the same name may have replaced the first: then only the end's bytes are true.
-                self._seen[reference] = self._seen.get(reference, 0) + 1
-                if reference not in self._early:
-                    self._early[reference] = asyncio.create_task(self._fetch(reference))
+        for reference in references(output) if node in self._wanted else ():
+            # A second file of the same name may have replaced the first: then only the end's bytes are true.
+            self._seen[reference] = self._seen.get(reference, 0) + 1
+            if reference not in self._early:
+                self._early[reference] = asyncio.create_task(self._fetch(reference))
 
     async def collect(self, entry: Mapping[str, Any]) -> dict[str, list[Item]]:
         """All outputs by name, from the history entry of a run that succeeded.
@@ -118,6 +115,13 @@ def missing(reference: Reference, why: str) -> Problem:
         f"ComfyUI names the result {reference.filename!r}, but it cannot be read: {why}.",
         "If somebody removed it from ComfyUI's folder, change a parameter (a seed) so that it is made again.",
     )
+
+
+def references(output: Any) -> Iterator[Reference]:
+    """The files that a node's UI output names."""
+    for key, value in _values(output) if isinstance(output, dict) else ():
+        if reference := _reference(key, value):
+            yield reference
 
 
 def _values(output: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -67,7 +67,7 @@ class Run:
         self._wake = asyncio.Event()
         self._over = False
         self._whole = False  # the socket was there since before the prompt: it told everything
-        self._told: dict[str, Any] = {}
+        self.told: dict[str, Any] = {}  # the outputs of nodes, as far as the socket has told
         self._shown: dict[str, Any] = {}
         self._success = False
         self._failed: Problem | None = None
@@ -93,7 +93,7 @@ class Run:
     def _executed(self, data: Mapping[str, Any]) -> None:
         node, display, output = str(data.get("node")), str(data.get("display_node")), data.get("output")
         if output is not None:
-            self._told[node], self._shown[node] = output, {"display_node": display}
+            self.told[node], self._shown[node] = output, {"display_node": display}
         for wanted in {node, display}:
             self.collector.executed(wanted, output)
 
@@ -169,7 +169,7 @@ class Run:
             if self._stall and silent > self._stall:
                 raise Stalled
             if self._success and self._whole:  # nothing is left to ask
-                return {"status": {"status_str": "success"}, "outputs": self._told, "meta": self._shown}
+                return {"status": {"status_str": "success"}, "outputs": self.told, "meta": self._shown}
             try:
                 if self.cancelling:
                     cancel_began = cancel_began or loop.time()

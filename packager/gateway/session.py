@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
-import secrets
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from .keys import Key
 
@@ -21,20 +18,9 @@ class Sessions:
     """Makes and reads cookies. One whose key is no longer configured is worth nothing."""
 
     def __init__(self, secret: bytes, keys: Sequence[Key]) -> None:
-        """`secret`: 32 bytes that only this gateway knows."""
+        """`secret`: 32 bytes that only the gateways of one store know: a session of one is good at all."""
         self._secret = secret
         self._keys = {key.sha256[:_SHORT]: key for key in keys}
-
-    @classmethod
-    def kept_in(cls, state: Path, keys: Sequence[Key]) -> Sessions:
-        """With the secret in the folder `state`, made when there is none, readable by this user only."""
-        path = state / "session.key"
-        try:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(secrets.token_bytes(32))
-        except FileExistsError:
-            pass
-        return cls(path.read_bytes(), keys)
 
     def make(self, key: Key) -> str:
         """A cookie's value for `key`, good for `LIFE` seconds."""

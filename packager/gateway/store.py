@@ -78,6 +78,7 @@ class SqlStore:
     def __init__(self, url: str) -> None:
         self._database = database(url)
         self._run, self._now = self._database.run, self._database.now
+        self.secret = self._database.secret
         self.webhooks = SqlWebhooks(self._database)
         self.batches = SqlBatches(self._database)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
 import sqlite3
 from typing import Any
 
@@ -49,6 +52,7 @@ _STEPS = {  # from each version to the next
 
 _FORM = "As postgresql://user:password@host:5432/name."
 _DRIVER = "postgresql+psycopg"
+_SECRET = "session_secret"
 _LOCK = 0xC0F1  # any number that others do not take
 
 metadata = MetaData()
@@ -143,6 +147,7 @@ def open_database(url: str, connections: int = 1) -> Engine:
     try:
         if url.startswith("sqlite:"):
             engine = create_engine(url)
+            _make_private(engine)
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin)
         else:
@@ -155,6 +160,13 @@ def open_database(url: str, connections: int = 1) -> Engine:
         reason = str(error.orig).strip().splitlines()[0]
         raise BadInput("no-database", f"The gateway's database cannot be used: {reason}.") from error
     return engine
+
+
+def _make_private(engine: Engine) -> None:
+    """A new file is its owner's alone, and SQLite gives those beside it the same mode."""
+    if engine.url.database:
+        with contextlib.suppress(OSError):  # of which SQLite tells
+            os.close(os.open(engine.url.database, os.O_CREAT | os.O_RDWR, 0o600))
 
 
 def _with_driver(url: str) -> URL:
@@ -170,11 +182,22 @@ def _make_tables(engine: Engine) -> None:
         if engine.dialect.name == "postgresql":
             connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))  # another gateway may be starting, too
         metadata.create_all(connection)
-        found = connection.execute(about.select().where(about.c.name == "schema")).first()
-        if found is None:
+        if (version := _about(connection, "schema")) is None:
             connection.execute(about.insert().values(name="schema", value=str(SCHEMA)))
         else:
-            _bring_up(connection, found.value)
+            _bring_up(connection, version)
+        if _about(connection, _SECRET) is None:
+            connection.execute(about.insert().values(name=_SECRET, value=secrets.token_hex(32)))
+
+
+def session_secret(engine: Engine) -> bytes:
+    """32 bytes that sign the sessions of every gateway at this database."""
+    with engine.begin() as connection:
+        return bytes.fromhex(_about(connection, _SECRET) or "")
+
+
+def _about(connection: Connection, name: str) -> str | None:
+    return connection.execute(select(about.c.value).where(about.c.name == name)).scalar()
 
 
 def _bring_up(connection: Connection, version: str) -> None:

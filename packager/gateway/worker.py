@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 _RECONNECT = 0.2
 _IDLE = 1.0  # seconds between looks for work that another gateway queued
 _LASTING = 0.2  # seconds
+_QUICK = 0.1  # seconds
+_AHEAD = 2
 _MOST_ATTEMPTS = 2
 
 
@@ -67,6 +69,7 @@ class Worker:
         self._connected = asyncio.Event()
         self._draining = False
         self._room = settings.lanes
+        self._quick = False  # whether the last run was
         self._more = True  # whether the queue may hold something that nobody will announce
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = board.work.ear()
@@ -119,8 +122,13 @@ class Worker:
             run.cancel()
 
     def reserve(self) -> bool:
-        """Room for one execution right now; give it back with `take` or `release`."""
-        if self._draining or not self._connected.is_set() or self._room <= 0 or self._wear.out:
+        """Room for one execution right now; give it back with `take` or `release`.
+
+        ComfyUI runs one and the next waits there. Quick ones end while we see to the last one: then all lanes are
+        used. Others would only wait where nothing urgent gets ahead of them.
+        """
+        taken, most = self._settings.lanes - self._room, self._settings.lanes if self._quick else _AHEAD
+        if self._draining or not self._connected.is_set() or self._room <= 0 or taken >= most or self._wear.out:
             return False
         if not self.idle and any(each.idle for each in self.beside):
             return False  # it would wait here, and run at once there
@@ -295,6 +303,7 @@ class Worker:
         )
         self._runs[execution.prompt_id] = run
         noted: asyncio.Task[None] | None = None
+        outputs: Mapping[str, Any] = run.told
         try:
             async with asyncio.timeout(self._settings.deadline):
                 if not adopted:
@@ -311,6 +320,7 @@ class Worker:
                     if run.cancelling:
                         return "cancelled", {}, Problem("cancelled", "The execution was cancelled.")
                     raise
+                outputs = entry.get("outputs") or {}
                 verdict = judge(entry, run.graph)
                 if verdict.problem is not None and verdict.problem.code == "gpu-failed":
                     await self._leave(execution)
@@ -330,6 +340,7 @@ class Worker:
                 noted.cancel()
             collector.drop()
             del self._runs[execution.prompt_id]
+            self._begin(self._exchange.ended(outputs))
 
     async def _leave(self, execution: Execution) -> None:
         """Have a ComfyUI that lost its GPU replaced; the execution is run once more by the next one."""
@@ -381,6 +392,7 @@ class Worker:
         await asyncio.sleep(0)  # whoever waits for it goes first
         self._outputs.expect()
         seconds = now - execution.started
+        self._quick = seconds < _QUICK
         log.info("%s %s after %.3f s, attempt %d", execution.workflow, state, seconds, execution.attempts)
 
     def _tellable(self, item: Item) -> Item:

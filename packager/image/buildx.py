@@ -16,6 +16,7 @@ from ..progress import Progress, Report
 _PHASE = "build"
 _FULL = "no space left on device"  # strerror(ENOSPC), as programs say it, in any case
 _KEPT_LINES = 40  # of what a step printed, for the sentence when it fails
+_LONGEST_LINE = 65536  # bytes
 
 
 class BuildStatus:
@@ -34,6 +35,7 @@ class BuildStatus:
         self._names: dict[str, str] = {}
         self._done: set[str] = set()
         self._logs: dict[str, list[str]] = {}
+        self._begun: dict[str, bytes] = {}  # lines whose end has not come yet
         self.failed = ""
         self.error = ""
 
@@ -56,18 +58,35 @@ class BuildStatus:
             if moved.get("total") and not moved.get("completed"):
                 item = f"{short_step(self._names.get(moved['vertex'], ''))} {moved['id'][:40]}"
                 yield Progress(phase=_PHASE, item=item, done=moved["current"], total=moved["total"], unit="bytes")
-        for line in said.get("logs") or ():
-            text = base64.b64decode(line.get("data", "")).decode("utf-8", "replace")
-            lines = [without_credentials(part) for part in text.splitlines() if part.strip()]
-            kept = self._logs.setdefault(line.get("vertex", ""), [])
-            kept += lines
-            del kept[:-_KEPT_LINES]
-            if self._log is not None:
-                step = short_step(self._names.get(line.get("vertex", ""), ""))
-                self._log.writelines(f"{step} | {each}\n" for each in lines)
+        for piece in said.get("logs") or ():
+            self._hear(piece.get("vertex", ""), base64.b64decode(piece.get("data", "")))
+
+    def _hear(self, vertex: str, data: bytes) -> None:
+        """Some of what a step prints, cut anywhere: only whole lines show what is to be hidden in them."""
+        whole, ended, begun = (self._begun.pop(vertex, b"") + data).rpartition(b"\n")
+        if len(begun) < _LONGEST_LINE:
+            self._begun[vertex] = begun
+        else:
+            whole += ended + begun
+        self._write(vertex, whole)
+
+    def _write(self, vertex: str, text: bytes) -> None:
+        lines = [without_credentials(line) for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
+        kept = self._logs.setdefault(vertex, [])
+        kept += lines
+        del kept[:-_KEPT_LINES]
+        if self._log is not None:
+            step = short_step(self._names.get(vertex, ""))
+            self._log.writelines(f"{step} | {line}\n" for line in lines)
+
+    def close(self) -> None:
+        """Nothing more will be fed: lines without an end are whole."""
+        for vertex, begun in self._begun.items():
+            self._write(vertex, begun)
+        self._begun.clear()
 
     def failure(self) -> CapsuleError:
-        """Why the build failed: the step, and the end of what it printed."""
+        """Why the build failed, once closed: the step, and the end of what it printed."""
         name = short_step(self._names.get(self.failed, ""))
         said = without_credentials("\n".join(self._logs.get(self.failed, ())))
         if name.startswith("proof"):
@@ -156,6 +175,8 @@ def run_buildx(argv: Sequence[str], environment: Mapping[str, str], report: Repo
     except BaseException:
         end(process, grace=15)
         raise
+    finally:
+        status.close()
     if process.returncode != 0:
         if status.failed:
             raise status.failure()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from comfy_capsule.packager.actions import export
 from comfy_capsule.packager.capsule import Capsule, ComfyUI, tree_digest, tree_files
 from comfy_capsule.packager.contract import Contract
 from comfy_capsule.packager.image import BuiltImage, Docker, build
@@ -13,6 +15,7 @@ from comfy_capsule.packager.progress import Report, silent
 from .engine import Engine
 from .packs import Commit, build_pack
 from .python_env import a_lock
+from .workflows import UPSCALE
 
 TAG = "comfy-capsule-test:upscale"
 _NOTHING = 'lock-version = "1.0"\ncreated-by = "t"\npackages = []\n'
@@ -20,12 +23,34 @@ KEY = "a-key-of-the-container-tests"
 HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "512")
 
 
+def upscale_capsule(comfyui: Path, folder: Path) -> Capsule:
+    """The capsule of `comfyui`, the bench's, with the workflow `UPSCALE`; its file is in `folder`."""
+    said: dict[str, Any] = {"name": None, "message": "", "strict": False, "python": None, "report": silent}
+    return export(str(comfyui), UPSCALE.ui_path, UPSCALE.api_path, folder / "upscale.capsule.zip", **said)
+
+
 def built(
-    capsule: Capsule, engine: Engine, base: str, comfyui: Path, tag: str = TAG, report: Report = silent
+    capsule: Capsule,
+    engine: Engine,
+    base: str,
+    comfyui: Path,
+    tag: str = TAG,
+    report: Report = silent,
+    *,
+    reproducible: bool = False,
+    no_cache: bool = False,
 ) -> BuiltImage:
     """The image of `capsule`, whose models are those of `comfyui`."""
-    docker = Docker(engine.environment)
-    return build(capsule, tag, engine=docker, base=base, models_from=[comfyui / "models"], report=report)
+    return build(
+        capsule,
+        tag,
+        engine=Docker(engine.environment),
+        base=base,
+        models_from=[comfyui / "models"],
+        report=report,
+        reproducible=reproducible,
+        no_cache=no_cache,
+    )
 
 
 def small_capsule(folder: Path, pylock: str = _NOTHING, files: Mapping[str, bytes] | None = None) -> Capsule:

@@ -7,15 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import UPSCALE
 from bench.baseimage import base_image
 from bench.engine import Engine
 from bench.engine import engine as running_engine
-from bench.images import built
-from comfy_capsule.packager.actions import export
+from bench.images import built, upscale_capsule
 from comfy_capsule.packager.capsule import Capsule
 from comfy_capsule.packager.image import BuiltImage
-from comfy_capsule.packager.progress import silent
 
 
 @pytest.fixture(scope="session")
@@ -34,9 +31,7 @@ def base(engine: Engine) -> str:
 @pytest.fixture(scope="session")
 def capsule(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Capsule:
     """The upscaling workflow, sealed."""
-    out = tmp_path_factory.mktemp("capsule") / "upscale.capsule.zip"
-    said = {"name": None, "message": "", "strict": False, "python": None, "report": silent}
-    return export(str(comfyui), UPSCALE.ui_path, UPSCALE.api_path, out, **said)
+    return upscale_capsule(comfyui, tmp_path_factory.mktemp("capsule"))
 
 
 @pytest.fixture(scope="session")

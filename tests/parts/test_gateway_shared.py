@@ -15,6 +15,7 @@ from bench.gateway_here import BLANK, gateway, state_of
 from bench.postgres import PASSWORD, Postgres
 from comfy_capsule.packager.errors import BadInput
 from comfy_capsule.packager.gateway import Settings, read_settings, settings_text
+from comfy_capsule.packager.gateway.keys import read_key
 
 ASYNC = {"Prefer": "respond-async"}
 
@@ -55,6 +56,16 @@ async def test_the_work_of_one_is_everybodys(gateways: Gateways, fake: FakeComfy
             execution = await (await asked.get(f"/executions/{item['id']}")).json()
             ((file,),) = execution["outputs"].values()
             assert (await (await beside.get(file["url"])).read()).startswith(PIXEL)
+
+
+async def test_who_signs_in_at_one_is_signed_in_at_all(gateways: Gateways, fake: FakeComfyUI) -> None:
+    keys = [read_key("ann secret-a")]
+    async with gateways.at(fake, "a", keys=keys) as asked, gateways.at(fake, "b", keys=keys) as beside:
+        answer = await asked.post("/session", json={"key": "secret-a"})
+        assert answer.status in (200, 204), await answer.text()
+        cookie = {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
+        assert (await beside.get("/executions", headers=cookie)).status == 200
+        assert (await beside.get("/executions")).status == 401
 
 
 async def test_who_waits_here_hears_of_what_ran_there(

@@ -338,6 +338,17 @@ async def test_a_webhook_is_due_once_its_execution_has_ended_and_claimed_by_one(
     assert (await store.webhooks.get(made.id)) == last.model_copy(update={"state": "delivered"})
 
 
+async def test_a_store_keeps_one_secret_in_a_file_of_its_owner(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    secrets = set()
+    for _ in range(2):
+        made = SqlStore(f"sqlite:///{path}")
+        secrets.add(made.secret)
+        await made.close()
+    assert [len(secret) for secret in secrets] == [32]
+    assert {each.stat().st_mode & 0o077 for each in tmp_path.iterdir()} == {0}
+
+
 async def test_a_database_from_before_webhooks_is_taken(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     made = SqlStore(f"sqlite:///{path}")

@@ -82,6 +82,27 @@ def test_bytes_that_a_step_moves_are_told_and_what_it_prints_is_kept() -> None:
     assert written.getvalue() == "os 1/2: FROM | got https://index/x\nos 1/2: FROM | and more\n"
 
 
+@pytest.mark.parametrize("size", [1, 9, 20, 1000])
+def test_what_is_printed_is_read_by_whole_lines_wherever_it_is_cut(size: int) -> None:
+    written = io.StringIO()
+    status = BuildStatus(written)
+    text = "got https://me:secret@index/é\nand https://me:secret@index/y"
+    fed(status, step("b", "[os 1/2] FROM x", **START))
+    data = text.encode()
+    for start in range(0, len(data), size):
+        piece = base64.b64encode(data[start : start + size]).decode()
+        fed(status, {"logs": [{"vertex": "b", "stream": 2, "data": piece}]})
+    status.close()
+    assert written.getvalue() == "os 1/2: FROM | got https://index/é\nos 1/2: FROM | and https://index/y\n"
+
+
+def test_a_line_without_an_end_is_not_kept_for_ever() -> None:
+    written = io.StringIO()
+    status = BuildStatus(written)
+    fed(status, step("b", "[os 1/2] FROM x", **START), *[log("b", "." * 10_000)] * 20)
+    assert len(written.getvalue()) > 100_000
+
+
 def test_a_failed_step_is_named_with_the_end_of_what_it_said() -> None:
     status = BuildStatus()
     fed(status, step("b", RUN, **START), log("b", "Resolved\nerror: https://me:secret@index/x gives 404\n"))
