@@ -75,7 +75,6 @@ class Exchange:
                 raise
             raise missing(reference, error.message) from error
 
-
     async def _keep(self, path: Path) -> tuple[str, int]:
         if not self._secrets:
             return await self._outputs.put_file(path)

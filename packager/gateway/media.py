@@ -31,7 +31,7 @@ _TYPES: Mapping[str, tuple[str, ...]] = {
     "audio": ("audio/", "video/", "application/ogg"),
     "video": ("video/", "image/gif", "application/ogg"),
 }
-#: How files of a kind begin: (offset, bytes). FFmpeg also takes playlists, which name other files: none of them is here.
+#: How files of a kind begin: (offset, bytes). FFmpeg also takes playlists, which name other files: none is here.
 _MAGIC: Mapping[str, tuple[tuple[int, bytes], ...]] = {
     "audio": (
         (0, b"RIFF"), (0, b"fLaC"), (0, b"OggS"), (0, b"ID3"), (0, b"\xff\xfb"), (0, b"\xff\xf3"), (0, b"\xff\xf2"),

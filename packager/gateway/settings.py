@@ -71,7 +71,7 @@ class Settings(BaseModel):
     recycle_after: int = Field(default=0, ge=0)  # executions, then a ComfyUI of ours is replaced; 0: never
     memory_limit: int = Field(default=0, ge=0)  # of a ComfyUI of ours: one that holds more is replaced; 0: no limit
     lease: float = Field(default=15, gt=0)
-    lanes: int = Field(default=4, ge=1, le=8)  # prompts handed to one ComfyUI at a time, at most; see `Worker.reserve`
+    lanes: int = Field(default=4, ge=1, le=8)  # prompts handed to one ComfyUI at a time, at most: see `Lanes`
 
     queue_bound: int = Field(default=2000, ge=1)
     batch_limit: int = Field(default=500, ge=1)  # items of one batch

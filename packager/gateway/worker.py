@@ -15,6 +15,7 @@ from ..errors import CapsuleError
 from .board import Board
 from .exchange import Exchange
 from .interface import ExecutionStore, OutputStore
+from .lanes import Lanes
 from .log import EXECUTION
 from .models import Execution, Item, State
 from .outputs import Collector
@@ -33,8 +34,6 @@ log = logging.getLogger(__name__)
 _RECONNECT = 0.2
 _IDLE = 1.0  # seconds between looks for work that another gateway queued
 _LASTING = 0.2  # seconds
-_QUICK = 0.1  # seconds
-_AHEAD = 2
 _MOST_ATTEMPTS = 2
 
 
@@ -68,8 +67,7 @@ class Worker:
         self._wrong = ""
         self._connected = asyncio.Event()
         self._draining = False
-        self._room = settings.lanes
-        self._quick = False  # whether the last run was
+        self._lanes = Lanes(settings.lanes)
         self._more = True  # whether the queue may hold something that nobody will announce
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = board.work.ear()
@@ -91,7 +89,7 @@ class Worker:
     @property
     def idle(self) -> bool:
         """Whether what it is given would run at once."""
-        return self._connected.is_set() and not self._draining and self._room == self._settings.lanes
+        return self._connected.is_set() and not self._draining and self._lanes.idle
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -122,22 +120,17 @@ class Worker:
             run.cancel()
 
     def reserve(self) -> bool:
-        """Room for one execution right now; give it back with `take` or `release`.
-
-        ComfyUI runs one and the next waits there. Quick ones end while we see to the last one: then all lanes are
-        used. Others would only wait where nothing urgent gets ahead of them.
-        """
-        taken, most = self._settings.lanes - self._room, self._settings.lanes if self._quick else _AHEAD
-        if self._draining or not self._connected.is_set() or self._room <= 0 or taken >= most or self._wear.out:
+        """Room for one execution right now; give it back with `take` or `release`."""
+        if self._draining or not self._connected.is_set() or not self._lanes.free or self._wear.out:
             return False
         if not self.idle and any(each.idle for each in self.beside):
             return False  # it would wait here, and run at once there
-        self._room -= 1
+        self._lanes.take()
         return True
 
     def release(self) -> None:
         """The room that was reserved is not needed."""
-        self._room += 1
+        self._lanes.give_back()
         if self._more:
             self._board.work.ring()
 
@@ -165,7 +158,7 @@ class Worker:
                     execution = await self._store.claim(self.name, list(self._workflows), self._settings.lease)
                 except Problem as problem:
                     log.error("%s", problem)
-                    self._room += 1
+                    self._lanes.give_back()
                     await asyncio.sleep(_IDLE)
                     continue
                 self._more = execution is not None
@@ -173,7 +166,7 @@ class Worker:
                     self.take(execution)
                     self._board.work.ring()  # those beside may take more now than before
                     continue
-                self._room += 1
+                self._lanes.give_back()
             else:
                 self._more = True  # perhaps: look once there is room
             with contextlib.suppress(TimeoutError):
@@ -260,7 +253,7 @@ class Worker:
             log.error("%s", problem)
             return False
         for execution in left:
-            self._room -= 1  # it may go below zero: it is in ComfyUI's queue already
+            self._lanes.take()
             self.take(execution, adopted=True)
         return True
 
@@ -392,7 +385,7 @@ class Worker:
         await asyncio.sleep(0)  # whoever waits for it goes first
         self._outputs.expect()
         seconds = now - execution.started
-        self._quick = seconds < _QUICK
+        self._lanes.ran(seconds)
         log.info("%s %s after %.3f s, attempt %d", execution.workflow, state, seconds, execution.attempts)
 
     def _tellable(self, item: Item) -> Item:

@@ -37,7 +37,6 @@ def film(name: str = "a.mp4", codec: str = "mpeg4", side: int = 64) -> bytes:
     with av.open(written, "w", format=name.rpartition(".")[2].replace("mkv", "matroska")) as out:
         stream = out.add_stream(codec, rate=5)
         stream.width = stream.height = side
-        stream.pix_fmt = "yuv420p"
         picture = np.zeros((side, side, 3), np.uint8)
         out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         out.mux(stream.encode(None))

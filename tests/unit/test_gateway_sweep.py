@@ -73,7 +73,9 @@ async def test_what_has_no_number_or_is_elsewhere_is_left_alone(place: Place, tm
     plain = [place.write("result.png") for _ in range(2)]
     for number in range(2 * _AT_ONCE):
         await place.end(*plain, Reference("out_00001_.png", "..", "output"), Reference("out_00001_.png", "", "input"))
-        await place.end(Reference(f"b_{number:05}_.png", "", "input"), Reference(f"../b_{number:05}_.png", "", "output"))
+        await place.end(
+            Reference(f"b_{number:05}_.png", "", "input"), Reference(f"../b_{number:05}_.png", "", "output")
+        )
     assert place.left == {"result.png"}
     assert (tmp_path / "out_00001_.png").read_text() == "theirs"
 
