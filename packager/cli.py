@@ -11,9 +11,9 @@ from .errors import BadInput, Cancelled, CapsuleError, of_system
 
 _NAMES = (
     *("snapshot", "export", "inspect", "contract", "serve", "build", "run", "restore", "verify", "diff"),
-    *("models", "digests"),
+    *("vendor", "models", "digests"),
 )
-_APART = {name: f"{name}_command" for name in ("build", "models", "run", "serve")}
+_APART = {name: f"{name}_command" for name in ("build", "models", "run", "serve", "vendor")}
 
 
 class _Commands(click.Group):

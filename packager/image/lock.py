@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path, PurePosixPath
 
-from ..capsule import Capsule
+from ..capsule import Capsule, by_digest
 from ..materialise import gather_wheels, lay_over, read_pylock, removed_names, uv_lock_offline
 from .layout import VENV
 from .plan import ImagePlan
@@ -20,7 +20,7 @@ def write_lock(capsule: Capsule, plan: ImagePlan, into: Path) -> None:
     """
     into.mkdir()
     locked = read_pylock(capsule.pylock)
-    at_hand = gather_wheels(locked, capsule.files, into / "wheels")
+    at_hand = gather_wheels(locked, capsule.files, into / "wheels", vendored=by_digest(capsule.vendored))
     texts = {"pylock.toml": uv_lock_offline(locked.without(at_hand.names)).text}
     if locked.unproved:
         texts["unproved.txt"] = "\n".join(sorted(locked.unproved)) + "\n"
