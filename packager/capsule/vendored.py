@@ -1,7 +1,7 @@
 """Bytes of a sealed capsule that stay where they are until they are wanted: models may be larger than the memory.
 
-They are ``vendor/git/COMMIT.bundle``, ``vendor/wheels/FILE`` and ``vendor/models/SHA256``. The manifest gives each a size
-and a sha256, by which they are found and proved.
+They are ``vendor/git/COMMIT.bundle``, ``vendor/wheels/FILE`` and ``vendor/models/SHA256``. The manifest gives each a
+size and a sha256, by which they are found and proved.
 """
 
 from __future__ import annotations

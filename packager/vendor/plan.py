@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import Capsule, Finding, Model, by_digest
+from ..capsule import Capsule, Finding, Model, Vendored, bundles, by_digest
 from ..command import without_credentials
 from ..materialise import ModelStore
 from ..progress import Report
@@ -61,21 +61,20 @@ def plan_sealing(
     contents = contents_of(capsule, what, platforms)
     here = models_here(contents.models, store or ModelStore(), models_from, report)
     contents = without_absent(contents, capsule, here)
-    held, at_hand = capsule.vendored, checkouts or {}
+    at_hand, inside = checkouts or {}, by_digest(capsule.vendored)
     steps = []
     for commit in contents.commits:
-        size = held[commit.entry].size if commit.entry in held else 0
         place = at_hand.get(commit.checkout.commit)
         source = str(place) if place else without_credentials(commit.checkout.origin)
-        steps.append(SealingStep(entry=commit.entry, item=commit.subject, source=source, size=size))
+        kept = bundles(capsule.vendored).get(commit.checkout.commit)
+        steps.append(_step(commit.entry, commit.subject, source, 0, kept))
     for wheel in contents.wheels:
         source = without_credentials(wheel.url)
-        steps.append(SealingStep(entry=wheel.entry, item=wheel.name, source=source, size=wheel.size))
+        steps.append(_step(wheel.entry, wheel.name, source, wheel.size, inside.get(wheel.sha256)))
     for model in contents.models:
         source = str(here.get(model.sha256) or ", else ".join(without_credentials(each.url) for each in model.sources))
         name = f"{model.folder}/{model.name}"
-        steps.append(SealingStep(entry=model_entry(model), item=name, source=source, size=model.size))
-    steps = [step.model_copy(update={"source": "the capsule"}) if _is_in(step, capsule) else step for step in steps]
+        steps.append(_step(model_entry(model), name, source, model.size, inside.get(model.sha256)))
     carried = sum(len(data) for data in capsule.entries().values() if isinstance(data, bytes))
     return SealingPlan(
         capsule=capsule.digests.id,
@@ -98,9 +97,11 @@ def without_absent(contents: Contents, capsule: Capsule, here: Mapping[str, Path
     )
 
 
-def _is_in(step: SealingStep, capsule: Capsule) -> bool:
-    held = capsule.vendored.get(step.entry)
-    return held is not None and held.pieces is not None
+def _step(entry: str, item: str, source: str, size: int, kept: Vendored | None) -> SealingStep:
+    """The step; `kept` is what the capsule has already."""
+    if kept is not None:
+        source, size = "the capsule", kept.size
+    return SealingStep(entry=entry, item=item, source=source, size=size)
 
 
 def _absent(model: Model) -> Finding:

@@ -6,13 +6,15 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from ..capsule import Capsule, Finding, Vendored, by_digest, of_file, sha256_file, write_capsule
+from ..capsule import Capsule, Finding, Vendored, bundles, by_digest, of_file, sha256_file, write_capsule
 from ..errors import BadInput, Blocked, Cancelled, CapsuleError
 from ..materialise import ModelStore, obtain_models
 from ..progress import Progress, Report
@@ -25,6 +27,7 @@ from .plan import without_absent
 from .wheels import fetch_wheel
 
 _AT_ONCE = 4  # fetches; a large file is taken in several pieces at once
+_TRIES = 50  # a tenth of a second apart
 _T = TypeVar("_T")
 _Bundled = tuple[Path | None, tuple[Finding, ...]]
 
@@ -72,8 +75,8 @@ def seal(
     _refuse(contents.findings, strict)
     out.parent.mkdir(parents=True, exist_ok=True)
     _require_space(out, _known_size(contents, inside))
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
-        held, found = _code(capsule, contents, Path(scratch), checkouts or {}, report)
+    with _scratch(out) as scratch:
+        held, found = _code(capsule, contents, scratch, checkouts or {}, report)
         _refuse(found, strict)
         missing = [model for model in models if model.sha256 not in here and model in contents.models]
         here |= obtain_models(missing, store, report, models_from=models_from) if missing else {}
@@ -89,6 +92,20 @@ def seal(
     return sealed
 
 
+@contextmanager
+def _scratch(out: Path) -> Iterator[Path]:
+    """A folder on the same disk as `out`, gone after the block, whatever a thread that was given up still writes."""
+    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        yield folder
+    finally:
+        for _ in range(_TRIES):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
+            time.sleep(0.1)
+
+
 def _code(
     capsule: Capsule, contents: Contents, scratch: Path, checkouts: Mapping[str, Path], report: Report
 ) -> tuple[dict[str, Vendored], list[Finding]]:
@@ -97,10 +114,10 @@ def _code(
     findings: list[Finding] = []
     inside = by_digest(capsule.vendored)
     commits, wheels = [], []
+    of_commits = bundles(capsule.vendored)
     for commit in contents.commits:
-        kept = capsule.vendored.get(commit.entry)
-        if kept is not None and kept.pieces is not None:
-            held[commit.entry] = kept
+        if commit.checkout.commit in of_commits:
+            held[commit.entry] = of_commits[commit.checkout.commit]
         else:
             commits.append(commit)
     for wheel in contents.wheels:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import requests
 
 from ..command import without_credentials
-from ..errors import CapsuleError
+from ..errors import Cancelled, CapsuleError
 from ..materialise import download
 from .contents import WantedWheel
+
+_TRIES = 3
+_PAUSE = 1.0  # seconds between two
 
 
 def fetch_wheel(wanted: WantedWheel, url: str, into: Path, arrived: Callable[[int], None]) -> None:
@@ -24,12 +28,19 @@ def fetch_wheel(wanted: WantedWheel, url: str, into: Path, arrived: Callable[[in
         CapsuleError: ``wheel-missing``, with what the server answered, or that it gave other bytes.
     """
     with _File(into, arrived) as sink:
-        try:
-            download(url, wanted.size, sink, {})
-        except requests.RequestException as error:
-            raise _missing(wanted, f"{type(error).__name__}.") from error
-        except CapsuleError as error:
-            raise error if error.code == "cancelled" else _missing(wanted, error.message) from error
+        for left in reversed(range(_TRIES)):
+            try:
+                download(url, wanted.size, sink, {})
+                break
+            except Cancelled:
+                raise
+            except requests.RequestException as error:
+                if not left:
+                    raise _missing(wanted, f"{type(error).__name__}.") from error
+            except CapsuleError as error:
+                if not left or error.code != "model-busy":
+                    raise _missing(wanted, error.message) from error
+            time.sleep(_PAUSE)  # the next try goes on where this one stopped
         if sink.digest != wanted.sha256:
             raise _missing(wanted, "it has other bytes now.")
 
