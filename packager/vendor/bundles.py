@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from ..capsule import BUNDLE_REF, Finding, git_names
 from ..errors import Cancelled, CapsuleError
@@ -12,6 +13,8 @@ from ..materialise import fetch_commit, new_repository, remove_tree
 from ..secrets import is_secret_file
 from ..snapshot import files_with_tokens, scratch_of, some
 from .contents import WantedCommit, not_vendored
+
+_TEXT = 1 << 20  # bytes; what is larger is no text with a token in it, and is not read into memory
 
 
 def bundle(wanted: WantedCommit, at_hand: Path | None, into: Path) -> tuple[Path | None, tuple[Finding, ...]]:
@@ -47,9 +50,8 @@ def _bundle(wanted: WantedCommit, folder: Path, into: Path) -> tuple[Path | None
     commit = wanted.checkout.commit
     with scratch_of(folder, commit) as scratch:
         (scratch.place / "shallow").write_text(f"{commit}\n")  # none of its parents
-        lines = git_names(scratch.git("ls-tree", "-r", "-z", "--full-tree", commit))
-        files = {name: (facts.split()[0], facts.split()[2]) for facts, _, name in map(_parted, lines)}
-        if withheld := sorted(name for name in files if is_secret_file(name, b"")):
+        files = [_File.of(line) for line in git_names(scratch.git("ls-tree", "-rlz", "--full-tree", commit))]
+        if withheld := sorted(file.name for file in files if is_secret_file(file.name, b"")):
             return None, (_withheld(wanted, withheld),)
         # One thread and nothing taken over from existing packs: so the same commit gives the same bytes.
         words = ("--revs", "--quiet", "--no-reuse-object", "--delta-base-offset", "--threads=1")
@@ -61,13 +63,24 @@ def _bundle(wanted: WantedCommit, folder: Path, into: Path) -> tuple[Path | None
         shutil.copyfileobj(source, target, 1 << 20)
     for left in into.glob("of-*"):
         left.unlink()
-    committed = {name: facts for name, facts in files.items() if facts[0] != "160000"}
-    tokens = files_with_tokens(folder, committed)
+    tokens = files_with_tokens(folder, {file.name: (file.mode, file.blob) for file in files if file.size <= _TEXT})
     return made, (_tokens(wanted, tokens),) if tokens else ()
 
 
-def _parted(line: str) -> tuple[str, str, str]:
-    return line.partition("\t")
+class _File(NamedTuple):
+    """One file of a commit; `size` is in bytes, that of a submodule more than `_TEXT`."""
+
+    name: str
+    mode: str
+    blob: str
+    size: int
+
+    @staticmethod
+    def of(line: str) -> _File:
+        """Of a line of ``git ls-tree -l``."""
+        facts, _, name = line.partition("\t")
+        mode, _, blob, size = facts.split()
+        return _File(name, mode, blob, int(size) if size.isdecimal() else _TEXT + 1)
 
 
 def _head(commit: str) -> bytes:

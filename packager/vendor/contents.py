@@ -85,7 +85,7 @@ def model_entry(model: Model) -> str:
 
 def not_vendored(subject: str, message: str, cure: str) -> Finding:
     """The finding about what a sealed capsule lacks; that it can be had elsewhere is no matter of this one."""
-    return Finding(code=NOT_VENDORED, subject=subject, message=message, cure=cure)
+    return Finding(code="not-vendored", subject=subject, message=message, cure=cure)
 
 
 def _translated(capsule: Capsule, platform: str) -> LockedPython:

@@ -81,7 +81,19 @@ def loaded_by(*modules: str) -> set[str]:
     return set(done.stdout.split())
 
 
-COMMANDS = ("snapshot", "export", "inspect", "contract", "serve", "build", "restore", "verify", "diff", "digests")
+COMMANDS = (
+    "snapshot",
+    "export",
+    "inspect",
+    "contract",
+    "serve",
+    "build",
+    "restore",
+    "verify",
+    "diff",
+    "vendor",
+    "digests",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
