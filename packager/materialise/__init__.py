@@ -1,7 +1,7 @@
 """From a capsule to bytes on disk: source trees, Python, models, inputs; used by restore and image alike."""
 
 from .checkout import fetch_commit, new_repository, remove_tree
-from .download import download
+from .download import download as download_to
 from .fit import Derived, Translation, derived, fitted, lock_platform, translation
 from .interface import ModelSource, PythonSource, Sink
 from .interpreters import PYTHON_SOURCES, InstalledPython, ManagedPython, RunningPython, find_python
@@ -44,7 +44,7 @@ __all__ = [
     "carried_bytes",
     "chosen_packs",
     "derived",
-    "download",
+    "download_to",
     "fetch_commit",
     "find_python",
     "fitted",

@@ -11,7 +11,7 @@ import requests
 
 from ..command import without_credentials
 from ..errors import Cancelled, CapsuleError
-from ..materialise import download
+from ..materialise import download_to
 from .contents import WantedWheel
 
 _TRIES = 3
@@ -30,7 +30,7 @@ def fetch_wheel(wanted: WantedWheel, url: str, into: Path, arrived: Callable[[in
     with _File(into, arrived) as sink:
         for left in reversed(range(_TRIES)):
             try:
-                download(url, wanted.size, sink, {})
+                download_to(url, wanted.size, sink, {})
                 break
             except Cancelled:
                 raise
