@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import shutil
 import sys
 import tempfile
@@ -11,8 +13,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
+
+from filelock import FileLock, Timeout
+from platformdirs import user_state_path
 
 from ..capsule import Capsule, Finding, Vendored, bundles, by_digest, of_file, sha256_file, write_capsule
 from ..errors import BadInput, Blocked, Cancelled, CapsuleError
@@ -27,6 +33,7 @@ from .plan import without_absent
 from .wheels import fetch_wheel
 
 _AT_ONCE = 4  # fetches; a large file is taken in several pieces at once
+_RANDOM = "?" * 8  # how `tempfile` ends its names
 _TRIES = 50  # a tenth of a second apart
 _T = TypeVar("_T")
 _Bundled = tuple[Path | None, tuple[Finding, ...]]
@@ -61,7 +68,8 @@ def seal(
         The sealed capsule, with a finding ``not-vendored`` for each thing that is not in it.
 
     Raises:
-        BadInput: ``platform-differs``, ``no-models-folder``, ``capsule-bad-origin``, ``capsule-part-missing``.
+        BadInput: ``platform-differs``, ``no-models-folder``, ``capsule-bad-origin``, ``capsule-part-missing``,
+            ``sealing-running``.
         Blocked: ``not-vendored``, with `strict`.
         CapsuleError: ``not-to-be-had``, naming each that failed; ``disk-full``; as `obtain_models`.
     """
@@ -94,16 +102,41 @@ def seal(
 
 @contextmanager
 def _scratch(out: Path) -> Iterator[Path]:
-    """A folder on the same disk as `out`, gone after the block, whatever a thread that was given up still writes."""
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    """A folder on the same disk as `out`, gone after the block; what a killed run left beside `out` goes before it.
+
+    Raises:
+        BadInput: ``sealing-running`` while another process writes `out`.
+    """
+    locks = user_state_path("comfy-capsule", appauthor=False) / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(locks / f"{sha256(os.fsencode(out)).hexdigest()[:32]}.lock")
     try:
-        yield folder
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        message = f"{out} is being sealed by another process."
+        raise BadInput("sealing-running", message, "Wait for it, or stop it.") from error
+    try:
+        for left in out.parent.glob(f".{glob.escape(out.name)}.{_RANDOM}"):
+            _remove(left)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        try:
+            yield folder
+        finally:
+            _remove(folder)
     finally:
-        for _ in range(_TRIES):
-            shutil.rmtree(folder, ignore_errors=True)
-            if not folder.exists():
-                break
-            time.sleep(0.1)
+        lock.release()
+
+
+def _remove(path: Path) -> None:
+    """Delete a file or folder of ours; a thread that was given up may still write into it for a moment."""
+    if path.is_file():
+        path.unlink()
+        return
+    for _ in range(_TRIES):
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            return
+        time.sleep(0.1)
 
 
 def _code(

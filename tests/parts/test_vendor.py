@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +29,7 @@ from comfy_capsule.packager.capsule import (
     write_capsule,
 )
 from comfy_capsule.packager.capsule import Pack as LockedPack
-from comfy_capsule.packager.errors import Blocked, Cancelled, CapsuleError
+from comfy_capsule.packager.errors import BadInput, Blocked, Cancelled, CapsuleError
 from comfy_capsule.packager.materialise import ModelStore
 from comfy_capsule.packager.progress import Progress, Report, silent
 from comfy_capsule.packager.vendor import plan_sealing
@@ -239,3 +241,42 @@ def test_an_export_takes_what_its_comfyui_has_at_hand(bench: Bench, monkeypatch:
     made = actions.export(str(comfy), Path("w"), None, out, **words)  # type: ignore[arg-type]
     assert len([name for name in made.vendored if name.startswith("vendor/models/")]) == 3
     assert read_capsule(out).digests == made.digests
+
+
+KILLED = """
+    import os, signal, sys
+    from pathlib import Path
+    from comfy_capsule.packager.capsule import read_capsule
+    from comfy_capsule.packager.vendor import seal
+
+    def die(event):
+        if event.phase == sys.argv[4]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    capsule, out, mine = (Path(word) for word in sys.argv[1:4])
+    seal(read_capsule(capsule), out, "all", models_from=[mine], part=66000, report=die)
+"""
+
+
+@pytest.mark.parametrize("phase", ["wheels", "write"])
+def test_what_a_killed_run_left_goes_at_the_next(bench: Bench, phase: str) -> None:
+    plain, out = bench.folder / "plain.zip", bench.folder / "sealed/w.capsule.zip"
+    write_capsule(bench.capsule, plain)
+    argv = [sys.executable, "-c", textwrap.dedent(KILLED), *map(str, (plain, out, bench.folder / "mine")), phase]
+    assert subprocess.run(argv, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode == -signal.SIGKILL
+    left = [path.name for path in out.parent.iterdir()]
+    assert left
+    assert all(name.startswith(".") for name in left)
+    bench.seal(part=66_000)
+    assert sorted(path.name for path in out.parent.iterdir()) == [f"w.capsule.zip{end}" for end in ("", ".001", ".002")]
+
+
+def test_one_process_at_a_time_writes_a_sealed_capsule(bench: Bench) -> None:
+    def again(event: Progress) -> None:
+        with pytest.raises(BadInput) as caught:
+            bench.seal()
+        assert caught.value.code == "sealing-running"
+
+    first: list[Progress] = []
+    bench.seal(report=lambda event: again(event) if event.phase == "write" and not first.append(event) else None)
+    assert first
