@@ -5,7 +5,7 @@ from .download import download as download_to
 from .fit import Derived, Translation, derived, fitted, lock_platform, translation
 from .interface import ModelSource, PythonSource, Sink
 from .interpreters import PYTHON_SOURCES, InstalledPython, ManagedPython, RunningPython, find_python
-from .local_wheels import LOCAL_WHEELS, gather_wheels, has_wheels, is_wheel_name, locked_wheels
+from .local_wheels import LOCAL_WHEELS, gather_wheels, is_wheel_name, locked_wheels, names_at_hand, wheel_of_pin
 from .model_store import STORED_TIME, ModelStore, link_or_copy, stored_name
 from .models import model_sources, obtain_models, place_inputs, place_models
 from .overlay import lay_over, removed_names
@@ -49,7 +49,6 @@ __all__ = [
     "find_python",
     "fitted",
     "gather_wheels",
-    "has_wheels",
     "install_python",
     "installed_versions",
     "is_wheel_name",
@@ -59,6 +58,7 @@ __all__ = [
     "locked_wheels",
     "materialise_sources",
     "model_sources",
+    "names_at_hand",
     "new_repository",
     "obtain_models",
     "pack_place",
@@ -79,4 +79,5 @@ __all__ = [
     "used_place",
     "uv_lock_offline",
     "venv_python",
+    "wheel_of_pin",
 ]

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from urllib.parse import unquote, urlsplit
 
 from packaging.pylock import Package, PackageWheel
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, canonicalize_name, canonicalize_version, parse_wheel_filename
 from pydantic import BaseModel, ConfigDict
 
 from ..capsule import Vendored, by_digest, sha256_bytes, sha256_file
@@ -57,10 +57,32 @@ def _base(url: str) -> str:
     return unquote(urlsplit(url).path).rpartition("/")[2]
 
 
-def has_wheels(locked: LockedPython, vendored: Mapping[str, Vendored]) -> bool:
-    """Whether `gather_wheels` would find any in the capsule; `vendored` is what it holds, by entry."""
-    held, wheels = by_digest(vendored), (wheel for item in locked.pylock.packages for wheel in locked_wheels(item))
-    return any(wheel.path or wheel.hashes.get("sha256") in held for wheel in wheels)
+def names_at_hand(locked: LockedPython, vendored: Mapping[str, Vendored]) -> frozenset[str]:
+    """The distributions whose wheels `gather_wheels` finds in the capsule; `vendored` is what it holds, by entry."""
+    held = by_digest(vendored)
+    found = {canonicalize_name(pin.partition("==")[0]) for pin in locked.unproved if wheel_of_pin(pin, vendored)}
+    for item in locked.pylock.packages:
+        if any(wheel.path or wheel.hashes.get("sha256") in held for wheel in locked_wheels(item)):
+            found.add(item.name)
+    return frozenset(found)
+
+
+def wheel_of_pin(pin: str, vendored: Mapping[str, Vendored]) -> tuple[str, Vendored] | None:
+    """The vendored wheel for ``name==version``, of which the lock knows no file, with the name of its file.
+
+    One that runs everywhere is taken before others: locks of several platforms may be in the capsule.
+    """
+    name, _, version = pin.partition("==")
+    wanted = canonicalize_name(name), canonicalize_version(version, strip_trailing_zero=False)
+    found = []
+    for entry, item in sorted(vendored.items()):
+        file = entry.rpartition("/")[2]
+        if item.pieces is None or not is_wheel_name(file):
+            continue
+        said = parse_wheel_filename(file)
+        if (said[0], str(said[1])) == wanted:
+            found.append((file, item))
+    return min(found, key=lambda one: not one[0].endswith("-none-any.whl"), default=None)
 
 
 def gather_wheels(
@@ -75,7 +97,7 @@ def gather_wheels(
     Args:
         files: what the capsule carries, by entry.
         folders: other folders with wheels, known by their sha256.
-        vendored: what else the capsule holds, by sha256.
+        vendored: what else the capsule holds, by entry.
 
     Raises:
         BadInput: ``capsule-damaged`` when a carried wheel is not there, or another; as `Vendored.chunks`.
@@ -83,10 +105,15 @@ def gather_wheels(
     into.mkdir(parents=True)
     at_hand = {sha256_file(path): path for folder in folders for path in sorted(folder.glob("*.whl"))}
     lines: dict[str, str] = {}
+    held = by_digest(vendored)
     for item in locked.pylock.packages:
-        digest = _gather(item, files, at_hand, vendored, into)
+        digest = _gather(item, files, at_hand, held, into)
         if digest:
             lines[str(item.name)] = f"{item.name}=={item.version} --hash=sha256:{digest}\n"
+    for pin in locked.unproved:
+        if (wheel := wheel_of_pin(pin, vendored)) is not None:
+            wheel[1].write_to(into / wheel[0])
+            lines[canonicalize_name(pin.partition("==")[0])] = f"{pin} --hash=sha256:{wheel[1].sha256}\n"
     return LocalWheels(names=frozenset(lines), requirements="".join(lines[name] for name in sorted(lines)))
 
 

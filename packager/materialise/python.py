@@ -14,7 +14,7 @@ from types import MappingProxyType
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from ..capsule import Lock, Vendored, by_digest
+from ..capsule import Lock, Vendored
 from ..command import run, watch
 from ..errors import Blocked, CapsuleError
 from ..progress import Progress, Report
@@ -69,7 +69,7 @@ def install_python(
     run([find_uv(), "venv", "--quiet", "--relocatable", "--no-project", "--python", base, venv])
     # Vendored wheels may be gigabytes: where the environment goes there is room for them, in /tmp perhaps not.
     with tempfile.TemporaryDirectory(prefix=".wheels-", dir=venv.parent if vendored else None) as scratch:
-        at_hand = gather_wheels(locked, files, Path(scratch, "wheels"), wheels, by_digest(vendored))
+        at_hand = gather_wheels(locked, files, Path(scratch, "wheels"), wheels, vendored)
         rest = locked.without(at_hand.names)
         try:
             if rest.versions():

@@ -22,6 +22,7 @@ from ..materialise import (
     find_python,
     fitted,
     locked_wheels,
+    names_at_hand,
     pack_place,
     read_pylock,
     refuse_python,
@@ -29,6 +30,7 @@ from ..materialise import (
     translation,
     used_files,
     used_place,
+    wheel_of_pin,
 )
 from ..snapshot import missing_here
 from .compare import some
@@ -147,10 +149,9 @@ def _python_steps(capsule: Capsule, trust: bool) -> Iterator[Step]:
         here = "not on this machine; uv downloads it if it can"
     yield Step(what="python", item=f"{said.implementation} {said.python}", source=here)
     proved = len(locked.pylock.packages)
-    files = [locked_wheels(package) for package in locked.pylock.packages]
-    size = sum(wheel.size or 0 for wheels in files for wheel in wheels)
-    held = by_digest(capsule.vendored)
-    inside = sum(any(wheel.path or wheel.hashes.get("sha256") in held for wheel in wheels) for wheels in files)
+    files = [wheel for package in locked.pylock.packages for wheel in locked_wheels(package)]
+    size = sum(wheel.size or 0 for wheel in files)
+    inside = proved - len(locked.without(names_at_hand(locked, capsule.vendored)).pylock.packages)
     more = f", {inside} of them in the capsule" if inside else ""
     source = "the capsule" if proved and inside == proved else f"by their recorded files and hashes{more}"
     yield Step(what="python", item=f"{proved} distributions", source=source, size=size)
@@ -159,7 +160,8 @@ def _python_steps(capsule: Capsule, trust: bool) -> Iterator[Step]:
         whose = "files of no distribution" if name == NOBODY else f"changed files of {name}"
         yield Step(what="python", item=whose, source="the capsule", size=size)
     for pin in locked.unproved:
-        yield Step(what="python", item=pin, source="the package index", risk="no hash is known to hold it to")
+        source = "the package index" if wheel_of_pin(pin, capsule.vendored) is None else "the capsule"
+        yield Step(what="python", item=pin, source=source, risk="no hash is known to hold it to")
     for name in locked.builds if trust else ():
         yield Step(what="python", item=name, source="built from source", risk="its build runs code")
 

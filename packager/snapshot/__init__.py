@@ -8,6 +8,7 @@ from .models.choices import model_choices
 from .packs import classes_by_pack
 from .python.index import Indexes
 from .python.lock import PythonLock, lock_python
+from .python.retarget import offered_for
 from .python.torch_build import with_torch
 from .snapshot import Snapshot, snapshot_install
 from .system.libraries import packages_of_python
@@ -27,6 +28,7 @@ __all__ = [
     "missing_libraries",
     "missing_programs",
     "model_choices",
+    "offered_for",
     "packages_of_python",
     "parts_of",
     "read_platform",

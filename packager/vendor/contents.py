@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Literal
 
 from packaging.pylock import Package, PackageWheel
@@ -16,7 +16,7 @@ from ..materialise import LockedPython, as_model, locked_wheels, read_pylock, us
 What = Literal["code", "all"]
 
 NOT_VENDORED = "not-vendored"
-_WHEELS = f"{VENDOR}wheels/"
+WHEELS = f"{VENDOR}wheels/"
 _MODELS = f"{VENDOR}models/"
 
 
@@ -46,6 +46,15 @@ class WantedWheel(BaseModel):
     sha256: str
 
 
+class WantedPin(BaseModel):
+    """One ``name==version`` of which the lock of `platform`, ``linux-x86_64``, knows no file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pin: str
+    platform: str
+
+
 class Contents(BaseModel):
     """What goes into a sealed capsule, each thing once; `findings` say what cannot."""
 
@@ -53,6 +62,7 @@ class Contents(BaseModel):
 
     commits: tuple[WantedCommit, ...]
     wheels: tuple[WantedWheel, ...]
+    pins: tuple[WantedPin, ...]
     models: tuple[Model, ...]
     findings: tuple[Finding, ...]
 
@@ -66,13 +76,17 @@ def contents_of(capsule: Capsule, what: What, platforms: Sequence[str] = ()) -> 
     Raises:
         BadInput: ``platform-differs`` when the capsule has no Python lock for one of `platforms`.
     """
-    locks = [read_pylock(capsule.pylock), *(_translated(capsule, platform) for platform in platforms)]
-    wheels, findings = _wheels(locks)
+    said = capsule.lock.platform
+    own = {f"{said.os}-{said.arch}": read_pylock(capsule.pylock)}
+    locks = own | {platform: _translated(capsule, platform) for platform in platforms if platform not in own}
+    wheels, findings = _wheels(locks.values())
+    pins = {pin: WantedPin(pin=pin, platform=name) for name, lock in reversed(locks.items()) for pin in lock.unproved}
     large = [as_model(item) for item in used_files(capsule, "all") if not item.carried]
     models = {model.sha256: model for model in (*capsule.lock.models, *large)} if what == "all" else {}
     return Contents(
         commits=tuple({item.checkout.commit: item for item in _commits(capsule.lock)}.values()),
         wheels=tuple(wheels),
+        pins=tuple(pins.values()),
         models=tuple(models.values()),
         findings=tuple(findings),
     )
@@ -90,8 +104,6 @@ def not_vendored(subject: str, message: str, cure: str) -> Finding:
 
 def _translated(capsule: Capsule, platform: str) -> LockedPython:
     said = capsule.lock.platform
-    if platform == f"{said.os}-{said.arch}":
-        return read_pylock(capsule.pylock)
     text = capsule.files.get(f"pylock.{platform}.toml")
     if text is None:
         raise BadInput(
@@ -126,23 +138,22 @@ def _wheels(locks: Iterable[LockedPython]) -> tuple[list[WantedWheel], list[Find
             if not wheels:
                 findings.setdefault(str(item.name), _without_wheel(item))
             for wheel in (wheel for wheel in wheels if not wheel.path):
-                made = _wanted(wheel, names)
+                made = wanted_wheel(wheel, names)
                 if made.sha256 not in found:
                     found[made.sha256] = made
                     names.add(made.entry)
-        for pin in lock.unproved:
-            message = f"No hash of {pin} is known, so no file of it can be held to one in the capsule."
-            cure = "Export again where its package index can be asked, or remove it there."
-            findings.setdefault(pin, not_vendored(pin, message, cure))
     return list(found.values()), list(findings.values())
 
 
-def _wanted(wheel: PackageWheel, taken: set[str]) -> WantedWheel:
-    """Two indexes may have different files under one name: the second gets a folder of its own."""
+def wanted_wheel(wheel: PackageWheel, taken: Collection[str]) -> WantedWheel:
+    """`wheel`, under an entry that is not `taken`.
+
+    Two indexes may have different files under one name: the second gets a folder of its own.
+    """
     digest, name = wheel.hashes["sha256"], wheel.filename
-    entry = f"{_WHEELS}{name}"
+    entry = f"{WHEELS}{name}"
     if entry in taken:
-        entry = f"{_WHEELS}{digest[:12]}/{name}"
+        entry = f"{WHEELS}{digest[:12]}/{name}"
     return WantedWheel(entry=safe_name(entry), name=name, url=str(wheel.url), size=wheel.size or 0, sha256=digest)
 
 

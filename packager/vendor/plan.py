@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from ..capsule import Capsule, Finding, Model, Vendored, bundles, by_digest
 from ..command import without_credentials
-from ..materialise import ModelStore
+from ..materialise import ModelStore, wheel_of_pin
 from ..progress import Report
-from .contents import Contents, What, contents_of, model_entry, not_vendored
+from .contents import WHEELS, Contents, What, contents_of, model_entry, not_vendored
 from .models import models_here
 
 
@@ -71,6 +71,10 @@ def plan_sealing(
     for wheel in contents.wheels:
         source = without_credentials(wheel.url)
         steps.append(_step(wheel.entry, wheel.name, source, wheel.size, inside.get(wheel.sha256)))
+    for wanted in contents.pins:
+        pinned = wheel_of_pin(wanted.pin, capsule.vendored)
+        entry = f"{WHEELS}{pinned[0]}" if pinned else WHEELS
+        steps.append(_step(entry, wanted.pin, "the package index", 0, pinned[1] if pinned else None))
     for model in contents.models:
         source = str(here.get(model.sha256) or ", else ".join(without_credentials(each.url) for each in model.sources))
         name = f"{model.folder}/{model.name}"

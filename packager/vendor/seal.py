@@ -22,13 +22,14 @@ from platformdirs import user_state_path
 
 from ..capsule import Capsule, Finding, Vendored, bundles, by_digest, of_file, sha256_file, write_capsule
 from ..errors import BadInput, Blocked, Cancelled, CapsuleError
-from ..materialise import ModelStore, obtain_models
+from ..materialise import ModelStore, obtain_models, wheel_of_pin
 from ..progress import Progress, Report
 from ..snapshot import Indexes
 from ..together import Together
 from .bundles import bundle
 from .contents import NOT_VENDORED, Contents, WantedCommit, WantedWheel, What, contents_of, model_entry
 from .models import models_here
+from .pins import kept_pins, wheels_of_pins
 from .plan import without_absent
 from .wheels import fetch_wheel
 
@@ -158,6 +159,12 @@ def _code(
             held[wheel.entry] = inside[wheel.sha256]
         else:
             wheels.append(wheel)
+    held |= kept_pins(capsule, contents.pins)
+    pins = [wanted for wanted in contents.pins if wheel_of_pin(wanted.pin, capsule.vendored) is None]
+    if pins:
+        pinned, said_of_pins = wheels_of_pins(capsule, pins, (wheel.entry for wheel in contents.wheels))
+        wheels += pinned
+        findings += said_of_pins
     for commit, (path, said) in _bundles(commits, scratch, checkouts, report).items():
         findings += said
         if path is not None:

@@ -171,8 +171,8 @@ def test_a_full_disk_is_said_before_anything_is_fetched(bench: Bench, monkeypatc
 def test_the_command_seals_an_existing_capsule(bench: Bench) -> None:
     plain, sealed = bench.folder / "plain.capsule.zip", bench.folder / "sealed.capsule.zip"
     write_capsule(bench.capsule, plain)
-    words = [sys.executable, "-m", "comfy_capsule.packager.cli", "vendor", plain, "--all", "-o", sealed]
-    words += ["--models-from", bench.folder / "mine", "--json"]
+    words = [sys.executable, "-m", "comfy_capsule.packager.cli", "vendor", plain, "--all", "--json"]
+    words += ["--models-from", bench.folder / "mine"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
     def said(*more: str) -> dict[str, object]:
@@ -182,10 +182,10 @@ def test_the_command_seals_an_existing_capsule(bench: Bench) -> None:
     plan = said("--dry-run")
     assert not sealed.exists()
     assert plan["unknown"] == 4
-    made = said()
+    made = said("-o", str(sealed))
     assert len(made["vendored"]) == 7  # type: ignore[arg-type]
     assert made["id"] == read_capsule(sealed).digests.id
-    said("--split", "66kB")
+    said("-o", str(sealed), "--split", "66kB")
     assert sealed.with_name(f"{sealed.name}.001").stat().st_size == 66_000
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bench.git import git
+from bench.index import make_wheel
 from bench.python_env import as_install
 from bench.sealing import MODEL, Bench, checkouts, sealing_bench
 from comfy_capsule.packager.capsule import (
@@ -65,6 +66,29 @@ def test_restored_in_an_empty_network_namespace_without_any_origin(bench: Bench,
     assert git("remote", "get-url", "origin", cwd=new / "custom_nodes/tint") == bench.capsule.lock.packs[0].origin
     assert is_on_a_remote(new / "custom_nodes/tint", bench.capsule.lock.packs[0].commit)
     assert not list(new.glob(".wheels-*"))
+
+
+def test_a_pin_of_which_no_file_is_known_is_taken_as_the_index_has_it(bench: Bench) -> None:
+    make_wheel(bench.index.folder, "delta")
+    pins = ('unproved = ["delta==1.0", "nowhere==7"]', 'unproved = ["delta==1.0"]')
+    texts = [bench.capsule.pylock.replace("unproved = []", pin) for pin in pins]
+    lacking, odd = (replace(bench, capsule=replace(bench.capsule, pylock=text)) for text in texts)
+    sealed = read_capsule(lacking.seal(what="code"))
+    assert "vendor/wheels/delta-1.0-py3-none-any.whl" in sealed.vendored
+    assert [item.subject for item in sealed.lock.findings if item.code == "not-vendored"] == ["nowhere==7"]
+    out = odd.seal("second")
+    bench.take_everything_away()
+    (bench.folder / "mine").mkdir()
+    again = replace(odd, capsule=read_capsule(out)).seal("third")  # the index is there, and has nothing
+    assert again.read_bytes() == out.read_bytes()
+    plan = plan_restore(read_capsule(out), bench.folder / "new")
+    assert next(step.source for step in plan.steps if step.item == "delta==1.0") == "the capsule"
+    done = away(bench.folder / "home", "restore", out, "--into", bench.folder / "new", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (site_packages(bench.folder / "new/.venv") / "delta.py").is_file()
+    write_context(read_capsule(out), bench.folder / "context", report=silent, base="python:3", python_in_base=True)
+    assert not (bench.folder / "context/lock/unproved.txt").exists()
+    assert "delta==1.0 --hash" in (bench.folder / "context/lock/carried.txt").read_text()
 
 
 def test_the_rest_of_a_capsule_without_models_comes_from_where_they_are(bench: Bench) -> None:

@@ -6,10 +6,21 @@ import pytest
 from click.testing import CliRunner
 
 from comfy_capsule.packager import cli
-from comfy_capsule.packager.capsule import Capsule, Checkout, ComfyUI, Lock, Model, Pack, Platform, Submodule, UsedFile
+from comfy_capsule.packager.capsule import (
+    Capsule,
+    Checkout,
+    ComfyUI,
+    Lock,
+    Model,
+    Pack,
+    Platform,
+    Submodule,
+    UsedFile,
+    Vendored,
+)
 from comfy_capsule.packager.contract import Contract
 from comfy_capsule.packager.errors import BadInput
-from comfy_capsule.packager.materialise import lock_platform
+from comfy_capsule.packager.materialise import lock_platform, wheel_of_pin
 from comfy_capsule.packager.split_option import part_size
 from comfy_capsule.packager.vendor.contents import Contents, What, contents_of
 
@@ -72,9 +83,28 @@ def test_what_no_wheel_can_be_held_to_is_a_finding(package: str) -> None:
     assert [(item.code, item.subject, bool(item.cure)) for item in found.findings] == [("not-vendored", "s", True)]
 
 
-def test_a_pin_without_a_hash_is_a_finding() -> None:
-    found = contents('packages = []\n[tool.comfy-capsule]\nunproved = ["pip==24.0"]\n')
-    assert [item.subject for item in found.findings] == ["pip==24.0"]
+def test_a_pin_without_a_hash_is_asked_for_once_and_for_the_captured_platform() -> None:
+    found = contents('packages = []\n[tool.comfy-capsule]\nunproved = ["pip==24.0"]\n', platforms=("linux-x86_64",))
+    assert [(item.pin, item.platform) for item in found.pins] == [("pip==24.0", "windows-AMD64")]
+    assert found.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("pin", "found"),
+    [
+        ("pip==24.0", "pip-24.0-py3-none-any.whl"),
+        ("Pip==24.0", "pip-24.0-py3-none-any.whl"),
+        ("pip==24.1", ""),
+        ("torch-x==1.0+cu1", "torch_x-1.0+cu1-cp311-cp311-linux_x86_64.whl"),
+        ("gone==1", ""),
+    ],
+)
+def test_the_wheel_of_a_pin_is_known_by_its_name(pin: str, found: str) -> None:
+    names = ("pip-24.0-cp311-cp311-linux_x86_64", "pip-24.0-py3-none-any", "torch_x-1.0+cu1-cp311-cp311-linux_x86_64")
+    held = {f"vendor/wheels/{name}.whl": Vendored(1, "0" * 64, ()) for name in names}
+    held |= {"vendor/wheels/gone-1-py3-none-any.whl": Vendored(1, "0" * 64, None)}
+    taken = wheel_of_pin(pin, held)
+    assert (taken[0] if taken else "") == found
 
 
 def test_commits_go_in_that_are_not_carried_and_each_once() -> None:
