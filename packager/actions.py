@@ -17,13 +17,14 @@ from .command import without_credentials
 from .contract import Language, client, openapi, parameters_schema
 from .errors import BadInput, Blocked
 from .export import make_capsule, workflow_name
-from .materialise import Packs
+from .materialise import Packs, lock_platform
 from .progress import Report
 from .remote import export_remote, is_address, snapshot_remote
 from .restore import Plan, Restored, Table, plan_restore
 from .restore import restore as restore_capsule
 from .restore import verify as verify_install
 from .snapshot import Snapshot, snapshot_install, write_lock
+from .vendor import What, checkouts_of, model_folders_of, seal
 from .workflow import check_api_graph, read_workflow_file
 
 
@@ -95,6 +96,9 @@ def export(
     look_up: bool = False,
     trace: bool = False,
     parent: Capsule | None = None,
+    vendor: What | None = None,
+    part: int | None = None,
+    models_from: Sequence[Path] = (),
     python: Path | None,
     report: Report,
 ) -> Capsule:
@@ -103,6 +107,7 @@ def export(
     Args:
         trace: run the workflow once, and record what it opens.
         parent: the capsule that this one follows; its id stands in the new one.
+        vendor: what is put in of what it needs from elsewhere; part, models_from: see `seal`.
 
     Raises:
         BadInput: unusable files, graph, marks, folder or address; ``no-trace-there`` for a trace at an address.
@@ -111,6 +116,7 @@ def export(
     ui, graph = _read_graphs(workflow, api)
     check_api_graph(graph)
     name = workflow_name(name or out.name.removesuffix(SUFFIX))
+    install = None
     if is_address(comfy):
         _refuse_trace(comfy, trace)
         capsule = export_remote(comfy, ui, graph, name=name, message=message, look_up=look_up, report=report)
@@ -125,8 +131,37 @@ def export(
     if parent is not None:
         lock = capsule.lock.model_copy(update={"parent": parent.digests.id})
         capsule = dataclasses.replace(capsule, lock=lock, sealed="")
-    write_capsule(capsule, out)
-    return capsule
+    if vendor is None:
+        write_capsule(capsule, out)
+        return capsule
+    at_hand = _at_hand(capsule.lock, install, models_from)
+    return seal(capsule, out, vendor, part=part, strict=strict, report=report, **at_hand)
+
+
+def sealing(
+    capsule: Capsule,
+    comfy: Path | None,
+    python: Path | None,
+    platforms: Sequence[str],
+    models_from: Sequence[Path],
+) -> dict[str, Any]:
+    """What `seal` and `plan_sealing` take by name, with what the ComfyUI in `comfy` has at hand.
+
+    Args:
+        platforms: as engines name them, ``linux/arm64``.
+
+    Raises:
+        BadInput: ``bad-platform``, and what `find_install` raises.
+    """
+    install = find_install(comfy, python) if comfy is not None else None
+    return {"platforms": [lock_platform(each) for each in platforms], **_at_hand(capsule.lock, install, models_from)}
+
+
+def _at_hand(lock: Lock, install: Install | None, models_from: Sequence[Path]) -> dict[str, Any]:
+    if install is None:
+        return {"models_from": tuple(models_from), "checkouts": {}}
+    folders = (*models_from, *model_folders_of(lock, install))
+    return {"models_from": folders, "checkouts": checkouts_of(lock, install)}
 
 
 def _boot(
@@ -176,6 +211,7 @@ def summary(capsule: Capsule) -> dict[str, Any]:
         "lock": capsule.lock.model_dump(mode="json"),
         "distributions": count_distributions(capsule.pylock),
         "secrets": list(capsule.secrets),
+        "vendored": {name: item.size for name, item in sorted(capsule.vendored.items())},
     }
 
 

@@ -11,9 +11,9 @@ from .errors import BadInput, Cancelled, CapsuleError, of_system
 
 _NAMES = (
     *("snapshot", "export", "inspect", "contract", "serve", "build", "run", "restore", "verify", "diff"),
-    *("models", "versions", "digests"),
+    *("vendor", "models", "versions", "digests"),
 )
-_APART = {name: f"{name}_command" for name in ("build", "models", "run", "serve", "versions")}
+_APART = {name: f"{name}_command" for name in ("build", "models", "run", "serve", "vendor", "versions")}
 
 
 class _Commands(click.Group):

@@ -15,6 +15,8 @@ from .digest_cache import clear_digests, verify_digests
 from .errors import BadInput, Blocked
 from .materialise import Packs
 from .options import FILE, FOLDER, json_option, python_option
+from .split_option import part_size, split_option
+from .vendor import What
 from .versions import keep_export
 
 
@@ -80,6 +82,9 @@ def snapshot(
 @click.option("--trace", is_flag=True, help="Run the workflow once, and record every file that it opens.")
 @click.option("--parent", type=FILE, help="The capsule that this one follows: their contracts are compared.")
 @click.option("--keep", type=FOLDER, metavar="DIR", help="Keep it as a version in this folder too; see `versions`.")
+@click.option("--vendor", type=click.Choice(["code", "all"]), help="Put in what it needs: code; or models, too.")
+@click.option("--models-from", type=FOLDER, multiple=True, help="With --vendor: look for models here, too.")
+@split_option
 @click.option("--strict", is_flag=True, help="Write nothing when a finding blocks exact reproduction; exit with 3.")
 @python_option
 @json_option
@@ -94,14 +99,20 @@ def export(
     trace: bool,
     parent: Path | None,
     keep: Path | None,
+    vendor: What | None,
+    models_from: tuple[Path, ...],
+    split: str | None,
     strict: bool,
     python: Path | None,
     as_json: bool,
 ) -> None:
     """Seal a workflow and its environment into a capsule.
 
-    Example: comfy-capsule export --comfy ~/ComfyUI --workflow w.json --api w.api.json -o w.capsule.zip
+    Example: comfy-capsule export --comfy ~/ComfyUI --workflow w.json --api w.api.json -o w.capsule.zip --vendor all
     """
+    if vendor is None and (split or models_from):
+        raise BadInput("bad-usage", "--split and --models-from are for what is put in.", "Say --vendor code, or all.")
+    part = part_size(split)
     before = read_capsule(parent) if parent else None
     with terminal.progress_bars(as_json) as report:
         capsule = actions.export(
@@ -115,6 +126,9 @@ def export(
             look_up=look_up,
             trace=trace,
             parent=before,
+            vendor=vendor,
+            part=part,
+            models_from=models_from,
             python=python,
             report=report,
         )
@@ -140,6 +154,8 @@ def export(
 def inspect(capsule: Path, as_json: bool) -> None:
     """Show what a capsule holds, after checking every byte of it."""
     read = read_capsule(capsule)
+    with terminal.progress_bars(as_json) as report:
+        read.check(report)
     if as_json:
         terminal.show_json(actions.summary(read))
     else:

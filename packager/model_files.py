@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from .capsule import Capsule, Model
+from .capsule import Capsule, Model, Vendored
 from .command import without_credentials
 from .materialise import ModelStore, as_model, obtain_models, used_files
 from .progress import Report
@@ -45,14 +46,21 @@ def list_models(models: Sequence[Model], store: ModelStore) -> tuple[ModelFile, 
 
 
 def pull_models(
-    models: Sequence[Model], store: ModelStore, report: Report, models_from: Sequence[Path] = ()
+    models: Sequence[Model],
+    store: ModelStore,
+    report: Report,
+    models_from: Sequence[Path] = (),
+    vendored: Mapping[str, Vendored] = MappingProxyType({}),
 ) -> tuple[ModelFile, ...]:
     """Bring those of `models` into `store` that are not there. Safe beside others that do the same.
+
+    Args:
+        vendored: what the capsules themselves hold, by entry.
 
     Raises:
         CapsuleError: as `obtain_models`.
     """
-    obtain_models(models, store, report, models_from=models_from)
+    obtain_models(models, store, report, models_from=models_from, vendored=vendored)
     return list_models(models, store)
 
 

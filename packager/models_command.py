@@ -49,11 +49,13 @@ def models_pull(
 
     Several may fill one folder at the same time. Tokens come from HF_TOKEN and CIVITAI_API_TOKEN.
     """
-    wanted = needed_models([read_capsule(path) for path in capsules])
+    read = [read_capsule(path) for path in capsules]
+    wanted = needed_models(read)
+    vendored = {name: item for capsule in read for name, item in capsule.vendored.items()}
     if only:
         wanted = tuple(model for model in wanted if model.sha256 in only)
     with terminal.progress_bars(as_json) as report:
-        found = pull_models(wanted, ModelStore(to), report, models_from)
+        found = pull_models(wanted, ModelStore(to), report, models_from, vendored)
     terminal.show_models(found, as_json)
 
 

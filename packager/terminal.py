@@ -23,6 +23,7 @@ from .model_files import ModelFile
 from .progress import Progress as Event
 from .progress import Report, silent
 from .restore import PLAN_COLUMNS, Plan, Restored, Table
+from .vendor import SealingPlan
 
 _out = Console(soft_wrap=True, highlight=False)
 _err = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -161,6 +162,10 @@ def show_capsule(capsule: Capsule, distributions: int) -> None:
         say(f"takes     {item.name}: {item.type}, {need}")
     for output in capsule.contract.outputs:
         say(f"gives     {output.name}: {output.type}")
+    if capsule.vendored:
+        here = all(item.pieces is not None for item in capsule.vendored.values())
+        size = sum(item.size for item in capsule.vendored.values())
+        say(f"vendored  {len(capsule.vendored)} files, {size:,} bytes{'' if here else ', not in this copy'}")
     if capsule.secrets:
         say(f"secrets   {', '.join(capsule.secrets)}, to be given where it runs")
     show_lock(capsule.lock, distributions)
@@ -173,6 +178,18 @@ def show_plan(plan: Plan, as_json: bool) -> None:
         return
     show_table(f"Capsule {plan.capsule} into {plan.target}", PLAN_COLUMNS, (step.line for step in plan.steps))
     show_findings(plan.findings)
+
+
+def show_sealing(plan: SealingPlan, as_json: bool) -> None:
+    """What would be put into a capsule, and what not."""
+    if as_json:
+        show_json(plan.model_dump(mode="json"))
+        return
+    rows = ((step.item, step.source, f"{step.size:,}" if step.size else "") for step in plan.steps)
+    show_table(f"Into capsule {plan.capsule}", ("what", "from", "bytes"), rows)
+    show_findings(plan.findings)
+    more = f", and {plan.unknown} file(s) whose size is not known before" if plan.unknown else ""
+    say(f"{plan.bytes:,} bytes{more}; {len(plan.findings)} thing(s) stay out.")
 
 
 def show_comparison(table: Table, as_json: bool) -> None:

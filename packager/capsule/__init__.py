@@ -50,8 +50,10 @@ from .models import (
     UsedFile,
     carried_entries,
 )
+from .parts import SMALLEST_PART
 from .pylocktool import NOBODY, ChangedFile, Editable, PythonTool
 from .tarball import extract_tar, write_tar
+from .vendored import VENDOR, Vendored, bundle_entry, bundles, by_digest, of_file, refuse_missing_parts
 
 __all__ = [
     "AS_CHECKED_OUT",
@@ -64,8 +66,10 @@ __all__ = [
     "LINE_ENDS",
     "NOBODY",
     "NOT_CORE",
+    "SMALLEST_PART",
     "START_SCRIPTS",
     "SUFFIX",
+    "VENDOR",
     "WORKFLOW_NAME",
     "ApiGraph",
     "Capsule",
@@ -91,7 +95,11 @@ __all__ = [
     "Submodule",
     "System",
     "UsedFile",
+    "Vendored",
     "beyond_links",
+    "bundle_entry",
+    "bundles",
+    "by_digest",
     "canonical_json",
     "carried_entries",
     "checkout_files",
@@ -103,8 +111,10 @@ __all__ = [
     "git_names",
     "is_checkout",
     "lock_toml",
+    "of_file",
     "plain_files",
     "read_capsule",
+    "refuse_missing_parts",
     "safe_name",
     "sha256_bytes",
     "sha256_file",

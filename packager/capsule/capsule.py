@@ -6,7 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ from packaging.pylock import Pylock, PylockValidationError
 
 from ..contract import Contract, contract_json, read_contract_json
 from ..errors import BadInput
+from ..progress import Progress, Report, silent
 from ..secrets import secret_names
 from ..workflow import check_api_graph
-from .archive import check_format, manifest_bytes, read_archive, write_archive
+from .archive import Content, check_format, manifest_bytes, read_archive, write_archive
 from .digests import canonical_json, environment_digest, sha256_bytes
 from .locktoml import lock_toml
 from .models import ApiGraph, Digests, Lock
+from .vendored import Vendored, refuse_missing_parts
 
 SUFFIX = ".capsule.zip"
 
@@ -41,6 +43,7 @@ class Capsule:
         object_info: ``{node class: its definition}`` of the classes that the graph uses, frozen.
         files: the carried bytes, by entry name (``inputs/…``, ``packs/…``).
         sealed: the capsule digest that the file had when it was read; empty for one not written yet.
+        vendored: what a restore or an image needs from elsewhere, by entry name (``vendor/…``); not in memory.
     """
 
     lock: Lock
@@ -51,13 +54,14 @@ class Capsule:
     object_info: Mapping[str, Any]
     files: Mapping[str, bytes]
     sealed: str = ""
+    vendored: Mapping[str, Vendored] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The workflow's name, as in ``POST /workflows/{name}``."""
         return self.lock.name
 
-    def entries(self) -> dict[str, bytes]:
+    def entries(self) -> dict[str, Content]:
         """What the file holds, by entry name, without the manifest."""
         return {
             "capsule.toml": lock_toml(self.lock).encode(),
@@ -67,6 +71,7 @@ class Capsule:
             "contract.json": _json(contract_json(self.contract)),
             "object_info.json": _json(self.object_info),
             **self.files,
+            **self.vendored,
         }
 
     @property
@@ -84,24 +89,42 @@ class Capsule:
         inputs = [entry["inputs"] for entry in self.graph.values()]
         return secret_names([*inputs, *(each.default for each in self.contract.inputs)])
 
+    def check(self, report: Report) -> None:
+        """Read every vendored byte that this copy has, and hold it to the manifest.
+
+        Raises:
+            BadInput: ``capsule-part-missing``, ``capsule-damaged``.
+        """
+        refuse_missing_parts(self.vendored)
+        here = {name: item for name, item in sorted(self.vendored.items()) if item.pieces is not None}
+        done, total = 0, sum(item.size for item in here.values())
+        for name, item in here.items():
+            for chunk in item.chunks():
+                done += len(chunk)
+                report(Progress(phase="read", item=name, done=done, total=total, unit="bytes"))
+
     def read(self, entry: str) -> bytes:
         """The bytes of a carried file, e.g. ``inputs/photo.png``. Raises KeyError when it is not there."""
         return self.files[entry]
 
 
-def write_capsule(capsule: Capsule, path: Path) -> str:
+def write_capsule(capsule: Capsule, path: Path, *, part: int | None = None, report: Report = silent) -> str:
     """Write `capsule` to `path`, whole or not at all; the same capsule always gives the same bytes.
+
+    Args:
+        part: where its vendored files go: None, into the file; 0, nowhere, which changes no digest; else into parts of
+            so many bytes beside it.
 
     Returns the capsule digest.
     """
-    return write_archive(path, capsule.entries())
+    return write_archive(path, capsule.entries(), part=part, report=report)
 
 
 _OWN = ("capsule.toml", "pylock.toml", "workflow.json", "workflow.api.json", "contract.json", "object_info.json")
 
 
 def read_capsule(path: Path) -> Capsule:
-    """The capsule in the file `path`, with every byte checked against its manifest.
+    """The capsule in the file `path`, with every byte but the vendored ones checked against its manifest.
 
     Raises:
         BadInput: as `read_archive`, and ``capsule-damaged`` when an entry does not say what the format wants.
@@ -119,16 +142,18 @@ def read_capsule(path: Path) -> Capsule:
         graph=parsed["workflow.api.json"],
         contract=parsed["contract.json"],
         object_info=parsed["object_info.json"],
-        files={name: data for name, data in entries.items() if name not in _OWN},
+        files={name: data for name, data in entries.items() if name not in _OWN and isinstance(data, bytes)},
         sealed=digest,
+        vendored={name: data for name, data in entries.items() if isinstance(data, Vendored)},
     )
 
 
-def _parsed(path: Path, name: str, entries: Mapping[str, bytes]) -> Any:
-    if name not in entries:
+def _parsed(path: Path, name: str, entries: Mapping[str, Content]) -> Any:
+    data = entries.get(name)
+    if not isinstance(data, bytes):
         raise BadInput("capsule-damaged", f"{path} has no {name}.", "Export the capsule again.")
     try:
-        return _PARSERS[name](path, entries[name].decode())
+        return _PARSERS[name](path, data.decode())
     except (ValueError, KeyError, TypeError, RecursionError, PylockValidationError, BadInput) as error:
         if isinstance(error, BadInput) and error.code.startswith("capsule-"):
             raise  # a format that is too new says so itself

@@ -107,7 +107,8 @@ def write_context(
         beside = Path(scratch) / "context"
         beside.mkdir()
         stored = _fill(here, plan, beside, report, models_from=models_from, packs=packs)
-        write_capsule(capsule, beside / "capsule" / f"{capsule.name}{SUFFIX}")  # as it is: its digests name it
+        # With the digests that name it, but without what is vendored: that is in the image's other layers.
+        write_capsule(capsule, beside / "capsule" / f"{capsule.name}{SUFFIX}", part=0)
         if changed is not None:
             (beside / "capsule" / DERIVED).write_text(changed.model_dump_json(indent=1), encoding="utf-8")
         size = _make_equal(beside, stored)
@@ -211,7 +212,8 @@ def _models(
         else:
             models.setdefault(file.sha256, as_model(file))
             wanted.append((name, file.sha256))
-    stored = obtain_models(list(models.values()), ModelStore(), report, models_from=models_from)
+    wanted_models, held = list(models.values()), capsule.vendored
+    stored = obtain_models(wanted_models, ModelStore(), report, models_from=models_from, vendored=held)
     placed = {place(into, name): stored[digest] for name, digest in wanted}
     for target, source in placed.items():
         link_or_copy(source, target)

@@ -20,10 +20,11 @@ def write_lock(capsule: Capsule, plan: ImagePlan, into: Path) -> None:
     """
     into.mkdir()
     locked = read_pylock(capsule.pylock)
-    at_hand = gather_wheels(locked, capsule.files, into / "wheels")
-    texts = {"pylock.toml": uv_lock_offline(locked.without(at_hand.names)).text}
-    if locked.unproved:
-        texts["unproved.txt"] = "\n".join(sorted(locked.unproved)) + "\n"
+    at_hand = gather_wheels(locked, capsule.files, into / "wheels", vendored=capsule.vendored)
+    rest = locked.without(at_hand.names)
+    texts = {"pylock.toml": uv_lock_offline(rest).text}
+    if rest.unproved:
+        texts["unproved.txt"] = "\n".join(sorted(rest.unproved)) + "\n"
     if plan.carried:
         texts["carried.txt"] = at_hand.requirements
     else:

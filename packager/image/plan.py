@@ -15,6 +15,7 @@ from ..materialise import (
     STORED_TIME,
     Packs,
     chosen_packs,
+    names_at_hand,
     pack_place,
     read_pylock,
     refuse_not_carried,
@@ -154,6 +155,7 @@ def make_plan(
             "Install it from a wheel where the capsule is made, and export again.",
         )
     refuse_not_carried(lock, locked, capsule.files)
+    at_hand = names_at_hand(locked, capsule.vendored)
     for model in lock.models:
         safe_name(f"{model.folder}/{model.name}")  # `..` in a COPY would reach any file of the image
     how = _policies(lock.models, policies or {})
@@ -167,8 +169,8 @@ def make_plan(
         models=tuple(BakedModel(**_of(model)) for model in lock.models if how[model] == "bake"),
         linked=tuple(LinkedModel(**_of(model), policy=how[model]) for model in lock.models if how[model] != "bake"),
         files=tuple(used_place(item) for item in used_files(capsule, packs)),
-        unproved=bool(locked.unproved),
-        carried=any(wheel.path for item in locked.pylock.packages for wheel in item.wheels or ()),
+        unproved=bool(locked.without(at_hand).unproved),
+        carried=bool(at_hand),
         overlay=bool(locked.tool.changed or locked.tool.removed or locked.tool.editables),
         prove=prove,
         oldest_driver=oldest_driver(lock.platform.torch),

@@ -1,10 +1,11 @@
 """From a capsule to bytes on disk: source trees, Python, models, inputs; used by restore and image alike."""
 
-from .checkout import remove_tree
-from .fit import Derived, Translation, derived, fitted, translation
+from .checkout import fetch_commit, new_repository, remove_tree
+from .download import download as download_to
+from .fit import Derived, Translation, derived, fitted, lock_platform, translation
 from .interface import ModelSource, PythonSource, Sink
 from .interpreters import PYTHON_SOURCES, InstalledPython, ManagedPython, RunningPython, find_python
-from .local_wheels import LOCAL_WHEELS, gather_wheels
+from .local_wheels import LOCAL_WHEELS, gather_wheels, is_wheel_name, locked_wheels, names_at_hand, wheel_of_pin
 from .model_store import STORED_TIME, ModelStore, link_or_copy, stored_name
 from .models import model_sources, obtain_models, place_inputs, place_models
 from .overlay import lay_over, removed_names
@@ -43,15 +44,22 @@ __all__ = [
     "carried_bytes",
     "chosen_packs",
     "derived",
+    "download_to",
+    "fetch_commit",
     "find_python",
     "fitted",
     "gather_wheels",
     "install_python",
     "installed_versions",
+    "is_wheel_name",
     "lay_over",
     "link_or_copy",
+    "lock_platform",
+    "locked_wheels",
     "materialise_sources",
     "model_sources",
+    "names_at_hand",
+    "new_repository",
     "obtain_models",
     "pack_place",
     "place",
@@ -71,4 +79,5 @@ __all__ = [
     "used_place",
     "uv_lock_offline",
     "venv_python",
+    "wheel_of_pin",
 ]

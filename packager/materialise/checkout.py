@@ -9,12 +9,14 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from ..capsule import AS_CHECKED_OUT, AS_STORED, BUNDLE_REF, GIT, GIT_ENVIRONMENT, LINE_ENDS, Checkout
+from ..capsule import AS_CHECKED_OUT, AS_STORED, BUNDLE_REF, GIT, GIT_ENVIRONMENT, LINE_ENDS, Checkout, Vendored
 from ..command import run_bytes, without_credentials
 from ..errors import BadInput, CapsuleError
 
+_BUNDLE = ".git/capsule.bundle"
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 
 # What git may do for a stranger's capsule: fetch over the ordinary transports (never ``ext::``). `GIT` switches hooks
@@ -28,7 +30,13 @@ _ENVIRONMENT: Mapping[str, str | None] = {
 }
 
 
-def check_out(subject: str, said: Checkout, into: Path, files: Mapping[str, bytes]) -> None:
+def check_out(
+    subject: str,
+    said: Checkout,
+    into: Path,
+    files: Mapping[str, bytes],
+    vendored: Mapping[str, Vendored] = MappingProxyType({}),
+) -> None:
     """Make `into` the checkout that the lock says: its commit, its line ends, its local changes.
 
     It is an ordinary one: shallow, detached, remote ``origin``. Checkouts inside it are not made here.
@@ -36,26 +44,23 @@ def check_out(subject: str, said: Checkout, into: Path, files: Mapping[str, byte
     Args:
         subject: what errors call it, e.g. ``the pack 'ComfyUI-GGUF'``.
         files: the capsule's, by entry name.
+        vendored: its git bundles, by commit; the origin is not asked for what they hold.
 
     Raises:
-        BadInput: ``capsule-bad-origin`` for an origin or commit that is none.
+        BadInput: ``capsule-bad-origin`` for an origin or commit that is none; as `Vendored.chunks`.
         CapsuleError: ``origin-gone``, ``commit-gone``, ``patch-failed``, ``checkout-failed``.
     """
-    if not _COMMIT.match(said.commit) or said.origin.startswith("-") or not (said.origin or said.bundle):
-        raise BadInput(
-            "capsule-bad-origin",
-            f"The lock says {without_credentials(said.origin)!r} at {said.commit!r} for {subject}: "
-            "that is no git origin and commit.",
-            "Export the capsule again.",
-        )
-    into.mkdir(parents=True, exist_ok=True)
-    _git(into, "init", "--quiet", "--template=", f"--object-format={'sha1' if len(said.commit) == 40 else 'sha256'}")
-    if said.origin:
-        _git(into, "remote", "add", "origin", "--", said.origin)
+    new_repository(subject, said, into)
     if said.bundle:
-        _unbundle(subject, said.commit, files[said.bundle], into)
+        (into / _BUNDLE).write_bytes(files[said.bundle])
+        _unbundle(subject, said.commit, into)
+    elif said.commit in vendored:
+        vendored[said.commit].write_to(into / _BUNDLE)
+        _unbundle(subject, said.commit, into)
+        # The origin did have it, which is why the capsule does not carry it: as after a fetch from there.
+        (into / ".git/FETCH_HEAD").write_text(f"{said.commit}\t\t'{said.commit}' of {said.origin}\n")
     else:
-        _fetch(subject, said.origin, said.commit, into)
+        fetch_commit(subject, said.origin, said.commit, into)
     for setting in LINE_ENDS[said.line_ends][1::2]:  # for git's next look at these files too
         _git(into, "config", *setting.split("="))
     try:
@@ -68,6 +73,25 @@ def check_out(subject: str, said: Checkout, into: Path, files: Mapping[str, byte
         _apply(subject, files[said.patch], into)
 
 
+def new_repository(subject: str, said: Checkout, into: Path) -> None:
+    """Make `into` an empty repository with the remote ``origin`` that the lock says.
+
+    Raises:
+        BadInput: ``capsule-bad-origin`` for an origin or commit that is none.
+    """
+    if not _COMMIT.match(said.commit) or said.origin.startswith("-") or not (said.origin or said.bundle):
+        raise BadInput(
+            "capsule-bad-origin",
+            f"The lock says {without_credentials(said.origin)!r} at {said.commit!r} for {subject}: "
+            "that is no git origin and commit.",
+            "Export the capsule again.",
+        )
+    into.mkdir(parents=True, exist_ok=True)
+    _git(into, "init", "--quiet", "--template=", f"--object-format={'sha1' if len(said.commit) == 40 else 'sha256'}")
+    if said.origin:
+        _git(into, "remote", "add", "origin", "--", said.origin)
+
+
 @contextmanager
 def _attributes(checkout: Path, text: str) -> Iterator[None]:
     """In this block these attributes come before those of the tree."""
@@ -78,9 +102,8 @@ def _attributes(checkout: Path, text: str) -> Iterator[None]:
     file.unlink()
 
 
-def _unbundle(subject: str, commit: str, bundle: bytes, into: Path) -> None:
-    file = into / ".git/capsule.bundle"
-    file.write_bytes(bundle)
+def _unbundle(subject: str, commit: str, into: Path) -> None:
+    file = into / _BUNDLE
     (into / ".git/shallow").write_text(f"{commit}\n")  # its parents are not in the bundle
     try:
         _git(into, "fetch", "--quiet", "--no-tags", str(file), BUNDLE_REF)
@@ -93,8 +116,12 @@ def _unbundle(subject: str, commit: str, bundle: bytes, into: Path) -> None:
         (into / ".git/FETCH_HEAD").unlink(missing_ok=True)  # it would say that a remote has the commit
 
 
-def _fetch(subject: str, origin: str, commit: str, into: Path) -> None:
-    """The one commit if the remote gives it by name, else everything that it has."""
+def fetch_commit(subject: str, origin: str, commit: str, into: Path) -> None:
+    """The one commit if the remote gives it by name, else everything that it has.
+
+    Raises:
+        CapsuleError: ``origin-gone``, ``commit-gone``.
+    """
     try:
         _git(into, "fetch", "--quiet", "--depth=1", "--no-tags", "origin", commit)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -107,7 +108,7 @@ class _Fetch:
             headers["Range"] = byte_range
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        answer = requests.get(self._url, headers=headers, stream=True, timeout=_TIMEOUT)
+        answer = requests.get(self._url, headers=headers, stream=True, timeout=_TIMEOUT, verify=_authorities())
         if answer.status_code in (401, 403):
             answer.close()
             raise CapsuleError("model-gated", self._gated(answer.status_code))
@@ -123,3 +124,9 @@ class _Fetch:
             return f"{status}, the token that was given is not let in; accept the model's licence at {page}."
         how = f"accept the model's licence at {page}, and give your token in {variable}" if variable else f"see {page}"
         return f"{status}, it needs an account: {how}."
+
+
+def _authorities() -> str | None:
+    """The CA bundle of the user's own that uv takes; requests looks for its own variables where there is none."""
+    own = os.environ.get("SSL_CERT_FILE", "")
+    return own if own and os.path.isfile(own) and not os.environ.get("REQUESTS_CA_BUNDLE") else None

@@ -101,6 +101,14 @@ def derived(capsule: Capsule, said: Derived) -> Capsule:
     return replace(capsule, lock=lock, pylock=said.pylock, sealed=capsule.digests.capsule)
 
 
+def lock_platform(text: str) -> str:
+    """``linux-aarch64`` of ``linux/arm64``: how the lock for a platform is named. Raises BadInput ``bad-platform``."""
+    system, slash, machine = text.lower().partition("/")
+    if not (slash and system.isalpha() and machine.replace("_", "").isalnum()):
+        raise BadInput("bad-platform", f"{text!r} is no platform.", "Say it as linux/amd64, or linux/arm64.")
+    return f"{system}-{_machine(machine)}"
+
+
 def _machine(name: str) -> str:
     return _MACHINES.get(name.lower(), name)
 

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
-from ..capsule import Capsule, Model, sha256_bytes
+from ..capsule import Capsule, Model, Vendored, sha256_bytes
 from ..errors import BadInput, Cancelled, CapsuleError
 from ..progress import Progress, Report
 from ..together import Together
 from .interface import ModelSource
-from .model_sources import FolderModels, UrlModels
+from .model_sources import FolderModels, UrlModels, VendoredModels
 from .model_store import ModelStore, link_or_copy
 from .paths import place
 
 _AT_ONCE = 3  # files; each is taken in several pieces at once
 
 
-def model_sources(models_from: Sequence[Path]) -> tuple[ModelSource, ...]:
-    """Where models are looked for when the store does not have them: the user's folders, then the network.
+_NOTHING: Mapping[str, Vendored] = MappingProxyType({})
+
+
+def model_sources(models_from: Sequence[Path], vendored: Mapping[str, Vendored] = _NOTHING) -> tuple[ModelSource, ...]:
+    """Where models are looked for when the store does not have them: the capsule, the user's folders, the network.
 
     Raises:
         BadInput: ``no-models-folder``.
     """
-    return (FolderModels(models_from), UrlModels())
+    return (VendoredModels(vendored), FolderModels(models_from), UrlModels())
 
 
 def place_models(
@@ -36,11 +40,13 @@ def place_models(
     under: str = "models",
     models_from: Sequence[Path] = (),
     store: ModelStore | None = None,
+    vendored: Mapping[str, Vendored] = _NOTHING,
 ) -> dict[str, Path]:
     """Put each of `models` at ``root/UNDER/FOLDER_TYPE/NAME``, out of the store, which is filled on the way.
 
     Args:
         root: a folder of ours, e.g. ComfyUI's; what lies in it may be a stranger's, links are not followed out of it.
+        vendored: the capsule's own files, by entry.
 
     Returns:
         ``{sha256: path in the store}``.
@@ -50,7 +56,7 @@ def place_models(
         CapsuleError: ``model-missing``; ``models-missing`` when it is several, naming each.
     """
     targets = [place(root, f"{under}/{model.folder}/{model.name}") for model in models]
-    found = obtain_models(models, store or ModelStore(), report, models_from=models_from)
+    found = obtain_models(models, store or ModelStore(), report, models_from=models_from, vendored=vendored)
     for model, target in zip(models, targets, strict=True):
         target.unlink(missing_ok=True)  # a checkout may bring a placeholder of that name
         link_or_copy(found[model.sha256], target)
@@ -58,7 +64,12 @@ def place_models(
 
 
 def obtain_models(
-    models: Sequence[Model], store: ModelStore, report: Report, *, models_from: Sequence[Path] = ()
+    models: Sequence[Model],
+    store: ModelStore,
+    report: Report,
+    *,
+    models_from: Sequence[Path] = (),
+    vendored: Mapping[str, Vendored] = _NOTHING,
 ) -> dict[str, Path]:
     """The files of `models` in `store`, by their sha256, several brought at once; each that fails is named.
 
@@ -67,7 +78,7 @@ def obtain_models(
         CapsuleError: ``model-missing``; ``models-missing`` when it is several; ``disk-full``, before a byte is.
     """
     wanted = {model.sha256: model for model in models}
-    sources = model_sources(models_from)
+    sources = model_sources(models_from, vendored)
     _require_space(store, [model for model in wanted.values() if not store.path(model).is_file()])
     failed: dict[str, CapsuleError] = {}
     work = Together(report, _AT_ONCE)

@@ -53,9 +53,10 @@ class LockedPython(BaseModel):
         return {**wheels, **trees, **changed}
 
     def without(self, names: Collection[str]) -> LockedPython:
-        """The same without the packages `names`."""
+        """The same without what is called one of `names`."""
         packages = [item for item in self.pylock.packages if item.name not in names]
-        return self.model_copy(update={"pylock": replace(self.pylock, packages=packages)})
+        pins = tuple(pin for pin in self.unproved if _name(pin) not in names)
+        return self.model_copy(update={"pylock": replace(self.pylock, packages=packages), "unproved": pins})
 
     def _own_wheels(self) -> list[PackageWheel]:
         return [wheel for item in self.pylock.packages for wheel in item.wheels or () if wheel.path]

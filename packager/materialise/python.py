@@ -9,18 +9,19 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from ..capsule import Lock
+from ..capsule import Lock, Vendored
 from ..command import run, watch
 from ..errors import Blocked, CapsuleError
 from ..progress import Progress, Report
 from ..uv import find_uv
 from .interface import PythonSource
 from .interpreters import PYTHON_SOURCES, find_python
-from .local_wheels import LOCAL_WHEELS, LocalWheels, forget_times, gather_wheels
+from .local_wheels import LOCAL_WHEELS, LocalWheels, forget_times, gather_wheels, note_addresses
 from .overlay import lay_over, take_away
 from .pylock import LockedPython, read_pylock
 from .uvlock import uv_lock
@@ -36,6 +37,7 @@ def install_python(
     *,
     trust: bool,
     files: Mapping[str, bytes] | None = None,
+    vendored: Mapping[str, Vendored] = MappingProxyType({}),
     wheels: Sequence[Path] = (),
     sources: Sequence[PythonSource] = PYTHON_SOURCES,
 ) -> Path:
@@ -47,7 +49,7 @@ def install_python(
     Args:
         venv: must not exist.
         trust: whether source archives and git dependencies may be built, which runs their code.
-        files: what the capsule carries, by entry.
+        files, vendored: what the capsule holds, by entry.
         wheels: folders of wheels, known by their hash; what is in them is not looked for elsewhere.
 
     Returns:
@@ -65,8 +67,9 @@ def install_python(
     wanted = locked.versions()
     report(Progress(phase="python", item=f"Python {lock.platform.python}", total=len(wanted)))
     run([find_uv(), "venv", "--quiet", "--relocatable", "--no-project", "--python", base, venv])
-    with tempfile.TemporaryDirectory() as scratch:
-        at_hand = gather_wheels(locked, files, Path(scratch, "wheels"), wheels)
+    # Vendored wheels may be gigabytes: where the environment goes there is room for them, in /tmp perhaps not.
+    with tempfile.TemporaryDirectory(prefix=".wheels-", dir=venv.parent if vendored else None) as scratch:
+        at_hand = gather_wheels(locked, files, Path(scratch, "wheels"), wheels, vendored)
         rest = locked.without(at_hand.names)
         try:
             if rest.versions():
@@ -74,6 +77,7 @@ def install_python(
             if at_hand.names:
                 _install_local(at_hand, venv, Path(scratch), report, len(wanted))
                 forget_times(site_packages(venv))
+                note_addresses(locked, at_hand.names, site_packages(venv))
         except CapsuleError as error:
             raise _failed(error) from error
     _compare(wanted, venv)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import NOT_CORE, Capsule, Checkout, Pack, Source, safe_name
+from ..capsule import NOT_CORE, Capsule, Checkout, Pack, Source, bundles, refuse_missing_parts, safe_name
 from ..errors import BadInput, CapsuleError
 from ..progress import Progress, Report
 from .checkout import remove_tree
@@ -55,7 +55,7 @@ def materialise_sources(capsule: Capsule, folder: Path, report: Report, *, packs
         with_git: leave ordinary (shallow, detached) checkouts, or bare files without ``.git``.
 
     Raises:
-        BadInput: ``capsule-unsafe-name``, ``capsule-bad-origin``, ``pack-twice``.
+        BadInput: ``capsule-unsafe-name``, ``capsule-bad-origin``, ``pack-twice``, ``capsule-part-missing``.
         CapsuleError: ``not-carried``, ``origin-gone``, ``commit-gone``, ``submodule-gone``, ``patch-failed``,
             ``tree-differs``; ``sources-failed`` when several sources fail, naming each.
     """
@@ -63,13 +63,12 @@ def materialise_sources(capsule: Capsule, folder: Path, report: Report, *, packs
     refuse_sources(capsule, wanted)
     comfyui = folder / "ComfyUI"
     staging = folder / ".packs"  # beside ComfyUI, so that its checkout finds an empty folder
-    core, files = capsule.lock.comfyui, capsule.files
-    jobs: list[tuple[str, Callable[[], list[str]]]] = [
-        ("", partial(make_tree, "ComfyUI", core, comfyui, files, with_git=with_git, without=NOT_CORE))
-    ]
+    core, files, vendored = capsule.lock.comfyui, capsule.files, bundles(capsule.vendored)
+    tree = partial(make_tree, files=files, vendored=vendored, with_git=with_git)
+    jobs: list[tuple[str, Callable[[], list[str]]]] = [("", partial(tree, "ComfyUI", core, comfyui, without=NOT_CORE))]
     for pack in wanted:
         subject = f"the pack {pack.name!r}"
-        made = partial(make_tree, subject, pack, staging / pack_place(pack), files, with_git=with_git)
+        made = partial(tree, subject, pack, staging / pack_place(pack))
         jobs.append((f"custom_nodes/{pack_place(pack)}", made))
     names = _all(jobs, report)
     placed = {}
@@ -100,7 +99,13 @@ def pack_place(pack: Pack) -> str:
 
 
 def refuse_sources(capsule: Capsule, packs: tuple[Pack, ...]) -> None:
-    """Say before anything is fetched which of the sources cannot be had: ``not-carried``, ``pack-twice``."""
+    """Say before anything is fetched which of the sources cannot be had.
+
+    Raises:
+        BadInput: ``pack-twice``, ``capsule-part-missing``.
+        CapsuleError: ``not-carried``.
+    """
+    refuse_missing_parts(capsule.vendored)
     places = [pack_place(pack) for pack in packs]
     doubled = next((name for name in places if places.count(name) > 1), "")
     if doubled:

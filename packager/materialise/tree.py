@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-from ..capsule import Source, extract_tar, sha256_file, tree_digest, tree_files
+from ..capsule import Source, Vendored, extract_tar, sha256_file, tree_digest, tree_files
 from ..errors import CapsuleError
 from .checkout import check_out, remove_git
 from .paths import place
@@ -19,6 +20,7 @@ def make_tree(
     *,
     with_git: bool,
     without: Collection[str] = (),
+    vendored: Mapping[str, Vendored] = MappingProxyType({}),
 ) -> list[str]:
     """Make `into`, which must not exist, the tree that the lock says. Nothing of it runs.
 
@@ -27,6 +29,7 @@ def make_tree(
         files: the capsule's, by entry name.
         with_git: leave ordinary checkouts, or bare files without ``.git``.
         without: names at the top that are other things than this tree.
+        vendored: the capsule's git bundles, by commit.
 
     Returns:
         The names of the tree's files; none of a single file.
@@ -35,9 +38,9 @@ def make_tree(
         BadInput, CapsuleError: as `check_out` and `extract_tar`; ``tree-differs``.
     """
     if source.kind == "git":
-        check_out(subject, source, into, files)
+        check_out(subject, source, into, files, vendored)
         for inner in source.submodules:
-            check_out(f"{inner.path} in {subject}", inner, place(into, inner.path), files)
+            check_out(f"{inner.path} in {subject}", inner, place(into, inner.path), files, vendored)
     elif source.kind == "file":
         into.parent.mkdir(parents=True, exist_ok=True)
         into.write_bytes(files[source.carried])

@@ -78,7 +78,7 @@ def place_used_files(
     wanted = list(used_files(capsule, packs))
     if not wanted:
         return
-    store, sources = store or ModelStore(), model_sources(models_from)
+    store, sources = store or ModelStore(), model_sources(models_from, capsule.vendored)
     for done, item in enumerate(wanted):
         report(Progress(phase="files", item=item.name, done=done, total=len(wanted)))
         target = place(root, used_place(item))

@@ -72,9 +72,11 @@ def apply(
             comfyui = materialise_sources(capsule, beside, report, packs=packs, with_git=True).comfyui
         with _timed(seconds, "python"):
             venv = place(comfyui, ".venv")
-            install_python(here.lock, here.pylock, venv, report, trust=trust, files=here.files)
+            held = capsule.vendored
+            install_python(here.lock, here.pylock, venv, report, trust=trust, files=here.files, vendored=held)
         with _timed(seconds, "models"):
-            place_models(capsule.lock.models, comfyui, report, models_from=models_from, store=store)
+            models = capsule.lock.models
+            place_models(models, comfyui, report, models_from=models_from, store=store, vendored=held)
             place_inputs(capsule, comfyui, report)
             place_used_files(capsule, comfyui, report, packs=packs, models_from=models_from, store=store)
         write_start_script(comfyui)

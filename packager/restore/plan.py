@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from ..capsule import NOBODY, Capsule, Finding, Lock, Model, Source
+from ..capsule import NOBODY, Capsule, Finding, Lock, Model, Source, bundles, by_digest
 from ..command import without_credentials
 from ..errors import BadInput, CapsuleError
 from ..materialise import (
@@ -21,6 +21,8 @@ from ..materialise import (
     chosen_packs,
     find_python,
     fitted,
+    locked_wheels,
+    names_at_hand,
     pack_place,
     read_pylock,
     refuse_python,
@@ -28,6 +30,7 @@ from ..materialise import (
     translation,
     used_files,
     used_place,
+    wheel_of_pin,
 )
 from ..snapshot import missing_here
 from .compare import some
@@ -115,24 +118,27 @@ def check_target(into: Path) -> Path:
 
 def _source_steps(capsule: Capsule, packs: Packs) -> Iterator[Step]:
     core = capsule.lock.comfyui
-    yield Step(what="comfyui", item=core.version, source=_origin(core), size=_carried(capsule, core))
+    yield Step(what="comfyui", item=core.version, source=_origin(capsule, core), size=_carried(capsule, core))
     for pack in chosen_packs(capsule, packs):
         risk = f"its {pack.install_script} is not run" if pack.install_script else ""
         size = _carried(capsule, pack)
-        yield Step(what="pack", item=pack_place(pack), source=_origin(pack), size=size, risk=risk)
+        yield Step(what="pack", item=pack_place(pack), source=_origin(capsule, pack), size=size, risk=risk)
 
 
-def _origin(source: Source) -> str:
+def _origin(capsule: Capsule, source: Source) -> str:
     """Where the tree comes from, in words."""
     if source.kind != "git":
         return "the capsule"
-    where = "the capsule" if source.bundle else without_credentials(source.origin)
+    held = source.bundle or source.commit in bundles(capsule.vendored)
+    where = "the capsule" if held else without_credentials(source.origin)
     inside = f", with {len(source.submodules)} submodules" if source.submodules else ""
     return f"{where} {source.commit[:12]}{inside}{', with local changes' if source.patch else ''}"
 
 
 def _carried(capsule: Capsule, source: Source) -> int:
-    return sum(len(capsule.files.get(name, b"")) for name in (source.patch, source.bundle, source.carried))
+    carried = sum(len(capsule.files.get(name, b"")) for name in (source.patch, source.bundle, source.carried))
+    held = bundles(capsule.vendored)
+    return carried + sum(held[item.commit].size for item in (source, *source.submodules) if item.commit in held)
 
 
 def _python_steps(capsule: Capsule, trust: bool) -> Iterator[Step]:
@@ -143,15 +149,19 @@ def _python_steps(capsule: Capsule, trust: bool) -> Iterator[Step]:
         here = "not on this machine; uv downloads it if it can"
     yield Step(what="python", item=f"{said.implementation} {said.python}", source=here)
     proved = len(locked.pylock.packages)
-    files = [wheel for package in locked.pylock.packages for wheel in package.wheels or ()]
+    files = [wheel for package in locked.pylock.packages for wheel in locked_wheels(package)]
     size = sum(wheel.size or 0 for wheel in files)
-    yield Step(what="python", item=f"{proved} distributions", source="by their recorded files and hashes", size=size)
+    inside = proved - len(locked.without(names_at_hand(locked, capsule.vendored)).pylock.packages)
+    more = f", {inside} of them in the capsule" if inside else ""
+    source = "the capsule" if proved and inside == proved else f"by their recorded files and hashes{more}"
+    yield Step(what="python", item=f"{proved} distributions", source=source, size=size)
     for name, changed in locked.tool.changed.items():
         size = sum(file.size for file in changed)
         whose = "files of no distribution" if name == NOBODY else f"changed files of {name}"
         yield Step(what="python", item=whose, source="the capsule", size=size)
     for pin in locked.unproved:
-        yield Step(what="python", item=pin, source="the package index", risk="no hash is known to hold it to")
+        source = "the package index" if wheel_of_pin(pin, capsule.vendored) is None else "the capsule"
+        yield Step(what="python", item=pin, source=source, risk="no hash is known to hold it to")
     for name in locked.builds if trust else ():
         yield Step(what="python", item=name, source="built from source", risk="its build runs code")
 
@@ -184,14 +194,16 @@ def _system_steps(lock: Lock) -> Iterator[Step]:
 
 def _model_steps(capsule: Capsule, models_from: Sequence[Path], store: ModelStore) -> Iterator[Step]:
     for model in capsule.lock.models:
-        source, risk = _whence(model, models_from, store)
+        source, risk = _whence(capsule, model, models_from, store)
         yield Step(what="model", item=f"{model.folder}/{model.name}", source=source, size=model.size, risk=risk)
 
 
-def _whence(model: Model, models_from: Sequence[Path], store: ModelStore) -> tuple[str, str]:
+def _whence(capsule: Capsule, model: Model, models_from: Sequence[Path], store: ModelStore) -> tuple[str, str]:
     """Where the model will come from, and what stands against it."""
     if store.find(model) is not None:
         return "this machine's model store", ""
+    if model.sha256 in by_digest(capsule.vendored):
+        return "the capsule", ""
     folders = [f"by sha256 from {folder}" for folder in models_from]
     source = ", else ".join([*folders, *(without_credentials(source.url) for source in model.sources)])
     return source, "" if source else "missing: give --models-from DIR"
@@ -203,7 +215,7 @@ def _file_steps(capsule: Capsule, packs: Packs, models_from: Sequence[Path], sto
         if carried_bytes(capsule, item) is not None:
             yield Step(what="file", item=place, source="the capsule", size=item.size)
         else:
-            source, risk = _whence(as_model(item), models_from, store)
+            source, risk = _whence(capsule, as_model(item), models_from, store)
             yield Step(what="file", item=place, source=source, size=item.size, risk=risk)
 
 

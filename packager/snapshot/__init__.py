@@ -6,27 +6,37 @@ from .core import read_platform
 from .folder import write_lock
 from .models.choices import model_choices
 from .packs import classes_by_pack
+from .python.index import Indexes
 from .python.lock import PythonLock, lock_python
+from .python.retarget import offered_for
 from .python.torch_build import with_torch
 from .snapshot import Snapshot, snapshot_install
 from .system.libraries import packages_of_python
 from .system.machine import missing_here, missing_libraries, missing_programs
+from .trees.bundle import files_with_tokens
+from .trees.findings import some
+from .trees.scratch import scratch_of
 
 __all__ = [
+    "Indexes",
     "PythonLock",
     "Snapshot",
     "classes_by_pack",
+    "files_with_tokens",
     "lock_python",
     "missing_here",
     "missing_libraries",
     "missing_programs",
     "model_choices",
+    "offered_for",
     "packages_of_python",
     "parts_of",
     "read_platform",
+    "scratch_of",
     "secret_carried",
     "snapshot_apart",
     "snapshot_install",
+    "some",
     "with_torch",
     "write_lock",
 ]

@@ -78,6 +78,24 @@ class Target:
         return any(self._rank(wheel) is not None for wheel in wheels)
 
 
+def offered_for(
+    pins: Sequence[str], system: str, machine: str, python_version: str, python: Path
+) -> dict[str, PackageWheel]:
+    """The wheel that the user's indexes have for each of `pins` (``name==version``) there, by name.
+
+    Args:
+        system, machine: ``linux`` and one of `TARGETS`; for all others only wheels that run everywhere are given.
+        python_version: in full. `python`: any interpreter of this machine, for uv.
+    """
+    known = system == "linux" and machine in TARGETS
+    target = Target(machine if known else "x86_64", python_version)
+    offers = Indexes(python).ask_for(pins, target.platform, python_version)
+    best = {name: target.best(each) for name, each in offers.wheels.items()}
+    wheels = {name: offer.wheel for name, offer in best.items() if offer is not None}
+    held = {name: wheel for name, wheel in wheels.items() if wheel.hashes.get("sha256")}
+    return {name: wheel for name, wheel in held.items() if known or wheel.filename.endswith("-none-any.whl")}
+
+
 def retarget(pylock: str, machine: str, python_version: str, python: Path) -> Retargeted:
     """Translate the text of a `pylock.toml` for Linux on `machine` (one of `TARGETS`).
 
