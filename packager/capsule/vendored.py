@@ -46,10 +46,14 @@ class Vendored:
         """The bytes, a part of them at a time. Whoever takes them uses none before the last one came.
 
         Raises:
-            BadInput: ``capsule-part-missing``; ``capsule-damaged`` after the last, when they are not those of `sha256`.
+            BadInput: ``capsule-left-out`` where there are none; ``capsule-part-missing``; ``capsule-damaged`` after the
+                last, when they are not those of `sha256`.
         """
+        if self.pieces is None:
+            message = "This copy of the capsule was made without its vendored files, as images hold it."
+            raise BadInput("capsule-left-out", message, "Take the capsule itself.")
         digest = hashlib.sha256()
-        for piece in self.pieces or ():
+        for piece in self.pieces:
             left = piece.length
             try:
                 with piece.path.open("rb") as file:
@@ -61,7 +65,7 @@ class Vendored:
             except FileNotFoundError as error:
                 raise parts_missing([piece.path.name]) from error
         if digest.hexdigest() != self.sha256:
-            places = ", ".join(sorted({piece.path.name for piece in self.pieces or ()}))
+            places = ", ".join(sorted({piece.path.name for piece in self.pieces}))
             message = (
                 f"{places} is damaged: it does not hold the file with the sha256 {self.sha256[:12]}… that it should."
             )

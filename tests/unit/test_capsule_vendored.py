@@ -104,6 +104,9 @@ def test_a_copy_without_them_has_the_digest_and_stays_readable(tmp_path: Path, c
     assert by_digest(read.vendored) == {}
     assert write_capsule(read, tmp_path / "again.zip", part=0) == read.digests.capsule
     assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "w.zip").read_bytes()
+    with pytest.raises(BadInput) as caught:
+        write_capsule(read, tmp_path / "whole.zip")
+    assert caught.value.code == "capsule-left-out"
 
 
 def test_a_capsule_can_be_written_over_itself(tmp_path: Path, capsule: Capsule) -> None:
