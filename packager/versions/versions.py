@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..capsule import WORKFLOW_NAME, Capsule, sha256_bytes
-from ..capsule.archive import MANIFEST, manifest_bytes, write_archive
+from ..capsule import VENDOR, WORKFLOW_NAME, Capsule, Vendored, sha256_bytes
+from ..capsule.archive import MANIFEST, Content, manifest_bytes, write_archive
 from ..errors import BadInput, CapsuleError, of_system
 from ..progress import Report, silent
 from .carried import CarriedFiles
@@ -105,7 +105,8 @@ class Versions:
         repository = make_repository(self._repository(capsule.name))
         for data in capsule.files.values():
             self._files.put(data)
-        tree = repository.write({**{name: entries[name] for name in TEXTS}, MANIFEST: manifest})
+        texts = {name: data for name, data in entries.items() if name in TEXTS and isinstance(data, bytes)}
+        tree = repository.write({**texts, MANIFEST: manifest})
         text = commit_message(message or capsule.lock.message, digests)
         while True:
             place = _place(past_of(repository, capsule.name), capsule, parent, branch)
@@ -124,14 +125,19 @@ class Versions:
         return read_kept({name: data for (_, name), data in found.items()}, version, self.folder)
 
     def write(self, version: Version, path: Path) -> None:
-        """Write the whole capsule of `version` to `path`: the very bytes that it had when it was kept.
+        """Write the capsule of `version` to `path`: the very bytes that it had when it was kept, without those that
+        were vendored in it, which are no part of a version.
 
         Raises:
             BadInput: ``version-pruned`` when files of it are no longer here, ``version-damaged``.
         """
         kept = self.read(version)
-        entries, missing = dict(kept.texts), []
+        entries: dict[str, Content] = dict(kept.texts)
+        missing = []
         for name, entry in kept.files.items():
+            if name.startswith(VENDOR):
+                entries[name] = Vendored(entry.size, entry.sha256, None)
+                continue
             data = self._files.get(entry)
             if data is None:
                 missing.append(name)
@@ -147,7 +153,7 @@ class Versions:
             )
         if sha256_bytes(manifest_bytes(entries)) != version.digests.capsule:
             raise damaged(version, "its files do not make the capsule that it says")
-        write_archive(path, entries)
+        write_archive(path, entries, part=0)
 
     def tag(self, version: Version, name: str) -> None:
         """Give `version` a name that stays. Raises BadInput ``bad-name``, ``name-taken``."""

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from bench.versions import PICTURE, capsule
-from comfy_capsule.packager.capsule import read_capsule, write_capsule
+from comfy_capsule.packager.capsule import Vendored, read_capsule, sha256_file, write_capsule
+from comfy_capsule.packager.capsule.vendored import Piece
 from comfy_capsule.packager.errors import BadInput, CapsuleError
 from comfy_capsule.packager.progress import Progress
 from comfy_capsule.packager.version_changes import compare_versions
@@ -63,6 +64,20 @@ def test_each_capsule_is_a_commit_and_comes_back_byte_for_byte(kept: Versions, t
         assert version.digests.capsule == digest
         assert kept.read(version).workflow == each.workflow
     assert len(list((tmp_path / "kept/files").rglob("*"))) == 2  # one folder, one picture: it is there once
+
+
+def test_what_is_vendored_in_a_capsule_is_no_part_of_its_version(kept: Versions, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.write_bytes(b"weights" * 1000)
+    digest = sha256_file(model)
+    held = Vendored(model.stat().st_size, digest, (Piece(model, 0, model.stat().st_size),))
+    sealed = capsule(vendored={f"vendor/models/{digest}": held})
+    version = kept.keep(sealed)
+    kept.write(version, tmp_path / "back.zip")
+    back = read_capsule(tmp_path / "back.zip")
+    assert back.digests == sealed.digests == version.digests
+    assert [each.pieces for each in back.vendored.values()] == [None]
+    assert b"weights" not in b"".join(path.read_bytes() for path in kept.folder.rglob("*") if path.is_file())
 
 
 def test_a_users_own_git_reads_it_and_its_diff_says_something(kept: Versions) -> None:
