@@ -13,7 +13,7 @@ _NAMES = (
     *("snapshot", "export", "inspect", "contract", "serve", "build", "run", "restore", "verify", "diff"),
     *("models", "digests"),
 )
-_APART = {name: f"{name}_command" for name in ("build", "models", "run", "serve")}
+_APART = {name: f"{name}_command" for name in ("build", "models", "restore", "run", "serve")}
 
 
 class _Commands(click.Group):

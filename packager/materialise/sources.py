@@ -44,7 +44,9 @@ def chosen_packs(capsule: Capsule, packs: Packs) -> tuple[Pack, ...]:
     return tuple(pack for pack in capsule.lock.packs if packs == "all" or pack.used)
 
 
-def materialise_sources(capsule: Capsule, folder: Path, report: Report, *, packs: Packs, with_git: bool) -> Sources:
+def materialise_sources(
+    capsule: Capsule, folder: Path, report: Report, *, packs: Packs, with_git: bool, core: bool = True
+) -> Sources:
     """Put ComfyUI into ``folder/ComfyUI`` and packs into its ``custom_nodes/``, fetched in parallel, proved.
 
     Nothing that is fetched is run. A disabled pack comes back disabled (``NAME.disabled``).
@@ -53,6 +55,7 @@ def materialise_sources(capsule: Capsule, folder: Path, report: Report, *, packs
         folder: must not hold ``ComfyUI`` yet. What a failure leaves in it is the caller's to remove.
         packs: ``used`` by the graph, or ``all`` that were recorded.
         with_git: leave ordinary (shallow, detached) checkouts, or bare files without ``.git``.
+        core: make ComfyUI itself; without it there is only a folder for the packs.
 
     Raises:
         BadInput: ``capsule-unsafe-name``, ``capsule-bad-origin``, ``pack-twice``.
@@ -63,15 +66,16 @@ def materialise_sources(capsule: Capsule, folder: Path, report: Report, *, packs
     refuse_sources(capsule, wanted)
     comfyui = folder / "ComfyUI"
     staging = folder / ".packs"  # beside ComfyUI, so that its checkout finds an empty folder
-    core, files = capsule.lock.comfyui, capsule.files
-    jobs: list[tuple[str, Callable[[], list[str]]]] = [
-        ("", partial(make_tree, "ComfyUI", core, comfyui, files, with_git=with_git, without=NOT_CORE))
-    ]
+    said, files = capsule.lock.comfyui, capsule.files
+    jobs: list[tuple[str, Callable[[], list[str]]]] = []
+    if core:
+        made = partial(make_tree, "ComfyUI", said, comfyui, files, with_git=with_git, without=NOT_CORE)
+        jobs.append(("", made))
     for pack in wanted:
         subject = f"the pack {pack.name!r}"
         made = partial(make_tree, subject, pack, staging / pack_place(pack), files, with_git=with_git)
         jobs.append((f"custom_nodes/{pack_place(pack)}", made))
-    names = _all(jobs, report)
+    names = _all(jobs, report) if jobs else {}
     placed = {}
     for pack in wanted:
         name = pack_place(pack)

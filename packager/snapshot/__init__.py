@@ -6,16 +6,22 @@ from .core import read_platform
 from .folder import write_lock
 from .models.choices import model_choices
 from .packs import classes_by_pack
+from .python.keep import InstalledNeeds, installed_needs, wheels_of_installed
 from .python.lock import PythonLock, lock_python
 from .python.torch_build import with_torch
 from .snapshot import Snapshot, snapshot_install
 from .system.libraries import packages_of_python
 from .system.machine import missing_here, missing_libraries, missing_programs
+from .trees.work import LocalWork, local_work
 
 __all__ = [
+    "InstalledNeeds",
+    "LocalWork",
     "PythonLock",
     "Snapshot",
     "classes_by_pack",
+    "installed_needs",
+    "local_work",
     "lock_python",
     "missing_here",
     "missing_libraries",
@@ -27,6 +33,7 @@ __all__ = [
     "secret_carried",
     "snapshot_apart",
     "snapshot_install",
+    "wheels_of_installed",
     "with_torch",
     "write_lock",
 ]

@@ -1,0 +1,256 @@
+"""The journal of a restore into an existing ComfyUI: what is renamed, in which order; it ends whole or not at all.
+
+Where a restore stands is the name of one folder in ``.comfy-capsule`` of the install, and a rename changes that:
+
+``building``   the new is made; nothing of the install has changed; a leftover of it is deleted
+``restoring``  the journal lies in it, and its steps are being done; resume and rollback both lead to a whole state
+``restore``    all was done and proved; what was replaced lies in it, until the next restore
+``gone``       to be deleted
+
+Every step is a rename within one file system, or makes an empty folder. Which of them are done the disk tells: a
+rename has happened when its source is gone and its target is there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ...capsule import RESTORES
+from ...errors import BadInput, CapsuleError
+from ...materialise import remove_tree
+from ...progress import Progress, Report
+
+State = Literal["none", "open", "applied"]
+
+#: In a transaction's folder: what was built, laid out as the install is, and what was replaced.
+NEW, OLD = "ComfyUI", "old"
+
+_JOURNAL = "journal.jsonl"
+
+
+class Step(BaseModel):
+    """One step: what is at `source` is renamed to `target`; without a source an empty folder is made there.
+
+    Both are names with ``/`` whose first part says where they begin: ``here``, the install; ``new``, what was built;
+    ``old``, what was replaced.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    target: str
+    source: str = ""
+
+
+class Header(BaseModel):
+    """The journal's first line: the capsule's id, how it was restored, and every step in order."""
+
+    model_config = ConfigDict(frozen=True)
+
+    capsule: str
+    mode: str
+    steps: tuple[Step, ...]
+
+
+class Journal:
+    """The restores into the ComfyUI at `root`. Its methods are for whoever holds the lock of `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.home = root / RESTORES
+        self._open, self._kept = self.home / "restoring", self.home / "restore"
+
+    def state(self) -> State:
+        """``open`` when one was interrupted, ``applied`` when the last one can be undone."""
+        if self._open.is_dir():
+            return "open"
+        return "applied" if (self._kept / _JOURNAL).is_file() else "none"
+
+    def backup_size(self) -> int:
+        """How many bytes the files have that the last restore replaced."""
+        return _size(self._kept / OLD)
+
+    @contextmanager
+    def building(self) -> Iterator[Path]:
+        """An empty folder on the install's file system; if `begin` did not take it, it goes when the block ends."""
+        folder = self.home / "building"
+        try:
+            self._clean()
+            (folder / OLD).mkdir(parents=True)
+            (self.home / ".gitignore").write_text("*\n")  # git sees none of it
+            yield folder
+        finally:
+            with _uninterrupted():
+                self._clean()
+
+    def begin(self, header: Header) -> None:
+        """What lies in ``building`` is whole: from here on the journal says what happens."""
+        folder = self.home / "building"
+        for step in header.steps:
+            if step.target.startswith(f"{OLD}/"):
+                self._path(step.target, folder).parent.mkdir(parents=True, exist_ok=True)
+        _append(folder / _JOURNAL, header.model_dump(mode="json"))
+        if hasattr(os, "sync"):
+            os.sync()  # all that was built, before the first rename
+        _rename(folder, self._open)
+
+    def forward(self, report: Report) -> Header:
+        """Do the steps that are not done.
+
+        Raises:
+            CapsuleError: ``target-changed`` when something stands where a step puts something, or is gone.
+        """
+        header = self.header()
+        for number, step in enumerate(header.steps, 1):
+            report(Progress(phase="apply", item=step.target, done=number, total=len(header.steps)))
+            if not self._is_done(step):
+                _append(self._open / _JOURNAL, {"step": number})
+                self._do(step)
+        return header
+
+    def backward(self) -> Header:
+        """Undo the steps that are done, the last one first, and end; Ctrl-C is not heard meanwhile.
+
+        Nothing is written, so a full disk is no hindrance.
+
+        Raises:
+            CapsuleError: ``target-changed``; the journal stays open then.
+        """
+        with _uninterrupted():
+            header = self.header()
+            for step in reversed(header.steps):
+                if self._is_done(step):
+                    self._undo(step)
+            _rename(self._open, self._free("gone"))
+            self._clean()
+        return header
+
+    def commit(self) -> None:
+        """All is done: what was replaced is the one backup now, and an earlier one goes."""
+        with _uninterrupted():
+            if self._kept.is_dir():
+                _rename(self._kept, self._free("gone"))
+            _rename(self._open, self._kept)
+            self._clean()
+
+    def reopen(self) -> None:
+        """Take up the last restore, which was applied, to undo it."""
+        _rename(self._kept, self._open)
+
+    def header(self) -> Header:
+        """What the open journal says. Raises BadInput ``journal-unreadable``."""
+        try:
+            with (self._open / _JOURNAL).open("rb") as file:
+                header = Header.model_validate_json(file.readline())
+            if any({"", ".", ".."}.intersection(name.split("/")) for name in _names(header)):
+                raise ValueError("a name leads out of the install")
+            return header
+        except (OSError, ValueError) as error:
+            message = f"The journal {self._open / _JOURNAL} cannot be read."
+            cure = f"What was replaced lies in {self._open / OLD}: put it back by hand."
+            raise BadInput("journal-unreadable", message, cure) from error
+
+    def _path(self, name: str, folder: Path) -> Path:
+        top, _, rest = name.partition("/")
+        return {"here": self.root, "new": folder / NEW, "old": folder / OLD}[top] / rest
+
+    def _ends(self, step: Step) -> tuple[Path, Path]:
+        return self._path(step.source, self._open), self._path(step.target, self._open)
+
+    def _is_done(self, step: Step) -> bool:
+        if not step.source:
+            return self._path(step.target, self._open).is_dir()
+        source, target = self._ends(step)
+        if os.path.lexists(source) == os.path.lexists(target):
+            what = "stands in the way" if os.path.lexists(target) else "is gone"
+            message = f"{target} {what}: somebody else changed {self.root} meanwhile."
+            cure = f"Put it right, then `comfy-capsule restore --resume {self.root}`, or --rollback."
+            raise CapsuleError("target-changed", message, cure)
+        return os.path.lexists(target)
+
+    def _do(self, step: Step) -> None:
+        if step.source:
+            _rename(*self._ends(step))
+        else:
+            folder = self._path(step.target, self._open)
+            folder.mkdir()
+            _settle(folder.parent)
+
+    def _undo(self, step: Step) -> None:
+        if step.source:
+            source, target = self._ends(step)
+            _rename(target, source)
+        else:
+            with suppress(OSError):  # somebody has put something into it
+                self._path(step.target, self._open).rmdir()
+
+    def _free(self, name: str) -> Path:
+        """The path of the folder `name`, with nothing there."""
+        if (self.home / name).is_dir():
+            remove_tree(self.home / name)
+        return self.home / name
+
+    def _clean(self) -> None:
+        """Delete what nobody needs, and the folder itself when no restore is left in it."""
+        for name in ("building", "gone"):
+            self._free(name)
+        if self.home.is_dir() and {*os.listdir(self.home)} <= {".gitignore"}:
+            remove_tree(self.home)
+
+
+def _names(header: Header) -> list[str]:
+    return [name for step in header.steps for name in (step.source, step.target) if name]
+
+
+def _append(path: Path, line: object) -> None:
+    """Add a line to a journal; it is on the disk when this returns."""
+    with path.open("ab") as file:
+        file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _rename(source: Path, target: Path) -> None:
+    os.rename(source, target)
+    for folder in {source.parent, target.parent}:
+        _settle(folder)
+
+
+def _settle(folder: Path) -> None:
+    """Wait until the names in `folder` are on the disk."""
+    if os.name == "nt":  # where a folder cannot be opened
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _size(folder: Path) -> int:
+    walked = ((base, name) for base, _, names in os.walk(folder) for name in names)
+    return sum(os.lstat(os.path.join(base, name)).st_size for base, name in walked)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C is heard when the block has ended, not in it: it puts right what a first one interrupted."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if heard and callable(before):
+            before(signal.SIGINT, None)

@@ -1,0 +1,177 @@
+"""Restore into an existing ComfyUI: planned, built beside, put in place whole or not at all, proved, and undone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ...capsule import Capsule, Finding
+from ...errors import BadInput, Blocked, CapsuleError
+from ...materialise import ModelStore, fitted
+from ...progress import Report, silent
+from ..apply import locked, timed
+from ..restore import Restored
+from ..table import Table
+from ..verify import UNTRUSTED, verify_bytes, verify_nodes
+from .build import build
+from .draft import Change, Mode
+from .journal import Header, Journal
+from .plan import draw_up
+from .target import checked_root, refuse_in_use
+from .trees import in_the_way
+
+
+class RestoredExisting(Restored):
+    """The ComfyUI that was restored into.
+
+    Attributes:
+        changes: what became of each thing.
+        backup: bytes of what was replaced, which `rollback` puts back.
+    """
+
+    changes: tuple[Change, ...]
+    backup: int
+
+
+class Ended(BaseModel):
+    """How a restore ended that was taken up again: of which capsule (its id), into what, how; `backup` in bytes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: Path
+    capsule: str
+    how: Literal["applied", "rolled-back"]
+    backup: int
+
+
+def restore_existing(
+    capsule: Capsule,
+    into: Path,
+    mode: Mode,
+    *,
+    trust: bool = False,
+    models_from: Sequence[Path] = (),
+    store: ModelStore | None = None,
+    report: Report = silent,
+) -> RestoredExisting:
+    """Make the existing ComfyUI `into` that of `capsule`, or leave it as it is.
+
+    Everything new is built beside and proved, then put in place by renames, and the whole is compared with the capsule.
+    When anything fails before that is done, or on Ctrl-C, it is as before. What was replaced stays as the backup.
+
+    Args:
+        mode: ``merge`` keeps what the capsule does not have, ``exact`` disables it.
+
+    Raises:
+        BadInput, Blocked, CapsuleError: as `plan_existing` and `build`; ``restore-running``, ``target-changed``,
+            ``restore-differs``; the code of the finding, or ``findings-block``, for what stands against it.
+    """
+    start = time.monotonic()
+    root, store = checked_root(into), store or ModelStore()
+    seconds: dict[str, float] = {}
+    with locked(root):
+        checked_root(root)  # another restore may have ended meanwhile
+        with timed(seconds, "plan"):
+            plan, work, target = draw_up(capsule, root, mode, report, trust=trust, models_from=models_from, store=store)
+        refuse_against(plan.against, root)
+        journal = Journal(root)
+        with journal.building() as folder:
+            with timed(seconds, "build"):
+                steps = build(
+                    fitted(capsule), target, work, folder, report, trust=trust, models_from=models_from, store=store
+                )
+            refuse_against(tuple(in_the_way(work.trees)), root)  # it took a while
+            refuse_in_use(root)
+            with _rolled_back(journal):
+                journal.begin(Header(capsule=plan.capsule, mode=mode, steps=steps))
+                with timed(seconds, "apply"):
+                    journal.forward(report)
+                with timed(seconds, "verify"):
+                    table = verify_bytes(capsule, root, trust=trust, kept=work.kept, report=report)
+                _require_equal(table, root)
+                journal.commit()
+    if trust:
+        with timed(seconds, "boot"):
+            table = verify_nodes(capsule, root, table, report=report)
+    else:
+        table = table.model_copy(update={"unproved": (*table.unproved, UNTRUSTED)})
+    seconds["total"] = round(time.monotonic() - start, 3)
+    backup = Journal(root).backup_size()
+    return RestoredExisting(path=root, table=table, seconds=seconds, changes=plan.steps, backup=backup)
+
+
+def resume(into: Path, report: Report = silent) -> Ended:
+    """Do what an interrupted restore into `into` has left to do. What it gives is to be compared by `verify`.
+
+    Raises:
+        BadInput: ``nothing-to-resume``, ``journal-unreadable``, ``restore-running`` and as `refuse_in_use`.
+        CapsuleError: ``target-changed``.
+    """
+    root = into.expanduser().resolve()
+    with locked(root):
+        journal = Journal(root)
+        if journal.state() != "open":
+            raise BadInput("nothing-to-resume", f"No restore into {root} was interrupted.", "Nothing needs to be done.")
+        refuse_in_use(root)
+        header = journal.forward(report)
+        journal.commit()
+        return Ended(path=root, capsule=header.capsule, how="applied", backup=journal.backup_size())
+
+
+def rollback(into: Path) -> Ended:
+    """Undo the interrupted restore into `into`, or else the last one that was done.
+
+    What was written since into what that restore had brought (packs, the Python environment) goes with it.
+
+    Raises:
+        BadInput: ``nothing-to-roll-back``, ``journal-unreadable``, ``restore-running`` and as `refuse_in_use`.
+        CapsuleError: ``target-changed``.
+    """
+    root = into.expanduser().resolve()
+    with locked(root):
+        journal = Journal(root)
+        if journal.state() == "none":
+            message = f"No restore into {root} is there to be undone."
+            raise BadInput("nothing-to-roll-back", message, "Nothing needs to be done.")
+        refuse_in_use(root)
+        if journal.state() == "applied":
+            journal.reopen()
+        header = journal.backward()
+        return Ended(path=root, capsule=header.capsule, how="rolled-back", backup=journal.backup_size())
+
+
+@contextmanager
+def _rolled_back(journal: Journal) -> Iterator[None]:
+    """Whatever stops this block, the install is as before."""
+    try:
+        yield
+    except BaseException:
+        if journal.state() == "open":
+            journal.backward()
+        raise
+
+
+def refuse_against(findings: Sequence[Finding], root: Path) -> None:
+    """Stop for what stands against it. Raises Blocked with the finding's own code, or ``findings-block`` for several."""
+    if len(findings) == 1:
+        only = findings[0]
+        raise Blocked(only.code, f"{only.message} Nothing was changed.", only.cure)
+    if findings:
+        told = " ".join(finding.message for finding in findings)
+        cures = " ".join(dict.fromkeys(finding.cure for finding in findings))
+        message = f"{len(findings)} things stand against a restore into {root}; nothing was changed. {told}"
+        raise Blocked("findings-block", message, cures)
+
+
+def _require_equal(table: Table, root: Path) -> None:
+    """All but the digest, which may differ in how an origin is spelled. Raises CapsuleError ``restore-differs``."""
+    wrong = [row for row in table.differing if row.kind != "digest"]
+    if wrong:
+        told = "; ".join(f"{row.kind} {row.subject}: {row.found} instead of {row.expected}" for row in wrong[:5])
+        message = f"What was restored is not the capsule: {told}. {root} is as it was before."
+        raise CapsuleError("restore-differs", message, "Report this with the capsule's findings.")
