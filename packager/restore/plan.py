@@ -107,11 +107,8 @@ def check_target(into: Path) -> Path:
         return target
     if target.exists():
         what = "holds files already" if target.is_dir() else "is a file"
-        raise BadInput(
-            "target-not-empty",
-            f"{target} {what}; nothing was changed.",
-            "Name a folder that is new or empty, or say --existing merge or exact for the ComfyUI in it.",
-        )
+        cure = "Name a folder that is new or empty, or say --existing merge or exact for the ComfyUI in it."
+        raise BadInput("target-not-empty", f"{target} {what}; nothing was changed.", cure)
     return target
 
 

@@ -67,14 +67,6 @@ class Work(BaseModel):
     kept: Kept
     trees: dict[str, Path]
 
-    @property
-    def nothing(self) -> bool:
-        """Whether the install has all of it already."""
-        return (
-            not (self.core or self.packs or self.models or self.inputs or self.files or self.aside or self.backed_up)
-            and not self.python
-        )
-
 
 @dataclass
 class Draft:

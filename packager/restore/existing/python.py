@@ -87,15 +87,11 @@ def _distributions(locked: Mapping[str, str], installed: Mapping[str, str], need
         if old != new:
             action = "change" if old else "add"
             yield Change(action=action, what="distribution", item=name, before=old, source=new)
-    for name in needs.kept:
-        risk = "a pack that stays needs it; its installed files come along"
-        yield Change(
-            action="keep", what="distribution", item=name, before=installed.get(name, ""), source="", risk=risk
-        )
-    for name in needs.dropped:
-        yield Change(
-            action="drop", what="distribution", item=name, before=installed.get(name, ""), source="", risk=_DROPPED
-        )
+    said = [("keep", name, _TAKEN) for name in needs.kept] + [("drop", name, _DROPPED) for name in needs.dropped]
+    for action, name, risk in said:
+        old = installed.get(name, "")
+        yield Change(action=action, what="distribution", item=name, before=old, source="", risk=risk)
 
 
+_TAKEN = "a pack that stays needs it; its installed files come along"
 _DROPPED = "nothing that stays says that it needs it; it is in the backup"

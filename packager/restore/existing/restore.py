@@ -88,13 +88,15 @@ def restore_existing(
             refuse_against(tuple(in_the_way(work.trees)), root)  # it took a while
             refuse_in_use(root)
             with _rolled_back(journal):
-                journal.begin(Header(capsule=plan.capsule, mode=mode, steps=steps))
-                with timed(seconds, "apply"):
-                    journal.forward(report)
+                if steps:
+                    journal.begin(Header(capsule=plan.capsule, mode=mode, steps=steps))
+                    with timed(seconds, "apply"):
+                        journal.forward(report)
                 with timed(seconds, "verify"):
                     table = verify_bytes(capsule, root, trust=trust, kept=work.kept, report=report)
                 _require_equal(table, root)
-                journal.commit()
+                if steps:
+                    journal.commit()
     if trust:
         with timed(seconds, "boot"):
             table = verify_nodes(capsule, root, table, report=report)
@@ -157,7 +159,7 @@ def _rolled_back(journal: Journal) -> Iterator[None]:
 
 
 def refuse_against(findings: Sequence[Finding], root: Path) -> None:
-    """Stop for what stands against it. Raises Blocked with the finding's own code, or ``findings-block`` for several."""
+    """Stop for what stands against it. Raises Blocked: the finding's own code, or ``findings-block`` for several."""
     if len(findings) == 1:
         only = findings[0]
         raise Blocked(only.code, f"{only.message} Nothing was changed.", only.cure)

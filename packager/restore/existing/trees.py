@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from ...capsule import NOT_CORE, Capsule, ComfyUI, Finding, Pack, Source
 from ...materialise import pack_place
@@ -15,8 +16,9 @@ from .draft import Change, Draft
 CORE = "ComfyUI"
 
 # What says where carried bytes are, and what only a run or a graph can tell.
-_ASIDE = {"patch": True, "bundle": True, "carried": True, "submodules": {"__all__": {"patch", "bundle"}}}
-_OF_PACKS = {**_ASIDE, "used": True, "classes": True}
+_Exclude = dict[str, Any]
+_ASIDE: _Exclude = {"patch": True, "bundle": True, "carried": True, "submodules": {"__all__": {"patch", "bundle"}}}
+_OF_PACKS: _Exclude = {**_ASIDE, "used": True, "classes": True}
 
 
 def plan_core(draft: Draft, capsule: Capsule) -> None:
@@ -135,7 +137,7 @@ def _is_kept(pack: Pack, found: Pack) -> bool:
     return _same(pack, found, _OF_PACKS) or (bool(found.patch) and _same(pack, found, {**_OF_PACKS, "origin": True}))
 
 
-def _same(wanted: Source, found: Source, without: dict[str, object]) -> bool:
+def _same(wanted: Source, found: Source, without: _Exclude) -> bool:
     """Whether both say the same in what the environment digest is made of."""
     one, other = (item.model_dump(mode="json", exclude=without) for item in (wanted, found))
     return one == other

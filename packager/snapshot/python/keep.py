@@ -37,7 +37,7 @@ class InstalledNeeds(BaseModel):
 
 def installed_needs(install: Install, cache: Cache | None = None) -> dict[str, InstalledNeeds]:
     """What is installed, by normalized name; read from disk, nothing is started."""
-    listed = {}
+    listed: dict[str, metadata.Distribution] = {}
     for item in metadata.distributions(path=[str(folder) for folder in install.site_packages]):
         if item.metadata["Name"]:
             listed.setdefault(str(canonicalize_name(item.metadata["Name"])), item)
