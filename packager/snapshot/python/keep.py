@@ -47,7 +47,7 @@ def installed_needs(install: Install, cache: Cache | None = None) -> dict[str, I
         found[one.name] = InstalledNeeds(
             version=one.version,
             requires=tuple(said.requires or ()) if said else (),
-            requires_python=str(said.metadata.get("Requires-Python") or "") if said else "",
+            requires_python=said.metadata["Requires-Python"] if said and "Requires-Python" in said.metadata else "",
             tags=one.tags,
             editable=one.editable,
         )

@@ -1,0 +1,160 @@
+"""Very small ComfyUIs on disk, of real git checkouts and a real environment, and the capsule of one of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from comfy_capsule.packager.capsule import Capsule, InputFile, Model, Pack, UsedFile
+from comfy_capsule.packager.comfy import Install
+from comfy_capsule.packager.contract import Contract
+from comfy_capsule.packager.materialise import site_packages
+from comfy_capsule.packager.snapshot import snapshot_install
+
+from .git import git
+from .index import make_wheel
+from .installs import install_at
+from .packs import Commit, build_pack, clone_pack
+from .packs import Pack as Published
+from .python_env import HERE, install, venv
+
+OLD = {
+    "main.py": "raise SystemExit('booted without a yes')\n",
+    "nodes.py": "old = 1\n",
+    "folder_paths.py": "raise SystemExit('run without a yes')\n",
+    "comfy/__init__.py": "",
+    "comfy/gone.py": "",
+    "web/index.js": "",
+    "comfyui_version.py": '__version__ = "0.29.0"\n',
+    "custom_nodes/websocket_image_save.py": "old = 1\n",
+    ".gitignore": "/custom_nodes/*\n!/custom_nodes/websocket_image_save.py\n/models/\n/input/\n*.db\n/.venv/\n/venv/\n",
+}
+NEW: dict[str, str | None] = {
+    "nodes.py": "new = 1\n",
+    "comfy/gone.py": None,
+    "web": None,
+    "app/__init__.py": "",
+    "comfyui_version.py": '__version__ = "0.30.0"\n',
+    "custom_nodes/websocket_image_save.py": "new = 1\n",
+}
+MODEL, PICTURE, USED = b"weights" * 1000, b"picture", b"hub" * 10
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where the small ComfyUIs are cloned from, and their wheels."""
+
+    core: Published
+    tint: Published
+    other: Published
+    wheels: Mapping[str, Path]
+
+
+def make_origins(folder: Path) -> Origins:
+    """ComfyUI in two versions, the pack ``tint`` in two, the pack ``other``; wheels of ``alpha`` 1 and 2, ``beta``, ``gamma``."""
+    origins = folder / "origins"
+    needs = {"requirements.txt": "alpha<2  # as it was\nbeta>=1\n"}
+    wheels = {
+        "alpha1": make_wheel(folder / "wheels", "alpha", "1.0"),
+        "alpha2": make_wheel(folder / "wheels", "alpha", "2.0"),
+        "beta": make_wheel(folder / "wheels", "beta", requires="gamma"),
+        "gamma": make_wheel(folder / "wheels", "gamma"),
+        "unused": make_wheel(folder / "wheels", "unused"),
+    }
+    ignored = {".gitignore": "settings.ini\nown/\n"}
+    return Origins(
+        core=build_pack(origins, "ComfyUI", Commit("old", OLD), Commit("new", NEW)),
+        tint=build_pack(
+            origins, "tint", Commit("one", {"__init__.py": "one = 1\n", **ignored}), Commit("two", {"__init__.py": "2\n"})
+        ),
+        other=build_pack(origins, "other", Commit("one", {"__init__.py": "", **ignored, **needs})),
+        wheels=wheels,
+    )
+
+
+def make_small(
+    root: Path,
+    origins: Origins,
+    *,
+    core: int = -1,
+    packs: Mapping[str, int] | None = None,
+    wheels: Iterable[str] = (),
+    environment: str = ".venv",
+) -> Path:
+    """A ComfyUI at `root`: its commit `core`, of each of `packs` (``tint``, ``other``) the commit said, and `wheels`."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    git("clone", "--quiet", origins.core.url, root, cwd=root.parent)
+    git("checkout", "--quiet", "--detach", origins.core.commits[core], cwd=root)
+    for name, commit in (packs or {}).items():
+        pack: Published = getattr(origins, name)
+        clone_pack(pack, root / "custom_nodes", pack.commits[commit])
+    venv(root / environment)
+    install("uv", root / environment, [origins.wheels[name] for name in wheels], "--no-deps", "--offline")
+    for name in ("models", "input"):
+        (root / name).mkdir()
+    return root
+
+
+def as_small(root: Path, environment: str = ".venv") -> Install:
+    """The small ComfyUI at `root` as the engine sees it."""
+    place = root / environment
+    return install_at(root, python=place / "bin/python", python_version=HERE, site_packages=(site_packages(place),))
+
+
+def make_capsule(folder: Path, origins: Origins) -> Capsule:
+    """The newest ComfyUI with the newest ``tint``, a pack without git, a disabled one; ``alpha`` 2; a model, an input.
+
+    What a run opened is in it too: a file that ``tint`` ignores, and one of a cache. The model's file is ``mine/w.bin``.
+    """
+    root = make_small(folder / "source", origins, packs={"tint": -1}, wheels=["alpha2"])
+    (root / "custom_nodes/plain").mkdir()
+    (root / "custom_nodes/plain/__init__.py").write_text("plain = 1\n")
+    (root / "custom_nodes/off.disabled").mkdir()
+    (root / "custom_nodes/off.disabled/__init__.py").write_text("off = 1\n")
+    taken = snapshot_install(as_small(root), name="w")
+    (folder / "mine").mkdir()
+    (folder / "mine/w.bin").write_bytes(MODEL)
+    said = {name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in _FILES.items()}
+    lock = taken.lock.model_copy(
+        update={
+            "models": (Model(folder="upscale_models", name="sub/x2.safetensors", **said["model"]),),
+            "inputs": (InputFile(name="a.png", **said["input"]),),
+            "files": (
+                UsedFile(place="comfyui", name="custom_nodes/tint/own/t.bin", carried="files/0", **said["used"]),
+                UsedFile(place="cache", name="huggingface/hub/x.bin", carried="files/1", **said["used"]),
+            ),
+        }
+    )
+    files = {**taken.files, "inputs/a.png": PICTURE, "files/0": USED, "files/1": USED}
+    graph = {"1": {"class_type": "Tint", "inputs": {}}}
+    ui = {"nodes": [{"id": 1, "type": "Tint"}], "links": [], "version": 0.4}
+    return Capsule(lock, taken.pylock, ui, graph, Contract(name="w"), {"Tint": {}}, files)
+
+
+_FILES = {"model": MODEL, "input": PICTURE, "used": USED}
+
+
+def whole_tree(root: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file, link and folder under `root`, by name: its mode, and its content or where it leads. No byte code."""
+    found = {}
+    for base, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        for name in [*folders, *names]:
+            path = Path(base, name)
+            status = path.lstat()
+            data = b""
+            if stat.S_ISLNK(status.st_mode):
+                data = os.fsencode(os.readlink(path))
+            elif stat.S_ISREG(status.st_mode):
+                data = path.read_bytes()
+            found[path.relative_to(root).as_posix()] = (status.st_mode, data)
+    return found
+
+
+def pack_named(capsule: Capsule, name: str) -> Pack:
+    """The capsule's pack of that name."""
+    return next(pack for pack in capsule.lock.packs if pack.name == name)
