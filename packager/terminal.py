@@ -234,8 +234,10 @@ def show_ended(ended: Ended, as_json: bool) -> None:
     if as_json:
         show_json(ended.model_dump(mode="json"))
     elif ended.how == "applied":
-        say(f"finished  {ended.path} is as capsule {ended.capsule} has it. Compare it: comfy-capsule verify")
+        say(f"finished  {ended.path}; prove it: comfy-capsule verify CAPSULE --comfy {ended.path}")
         say(f"backup    {decimal(ended.backup)}; undo: comfy-capsule restore --rollback {ended.path}")
+    elif ended.how == "nothing-changed":
+        say(f"stopped   the restore into {ended.path} had changed nothing yet")
     else:
         say(f"undone    {ended.path} is as it was before the restore of capsule {ended.capsule}")
 

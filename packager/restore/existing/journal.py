@@ -7,8 +7,7 @@ Where a restore stands is the name of one folder in ``.comfy-capsule`` of the in
 ``restore``    all was done and proved; what was replaced lies in it, until the next restore
 ``gone``       to be deleted
 
-Every step is a rename within one file system, or makes an empty folder. Which of them are done the disk tells: a
-rename has happened when its source is gone and its target is there.
+Every step is a rename within one file system, or makes an empty folder. Which of them are done the disk tells.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from ...errors import BadInput, CapsuleError
 from ...materialise import remove_tree
 from ...progress import Progress, Report
 
-State = Literal["none", "open", "applied"]
+State = Literal["none", "building", "open", "applied"]
 
 #: In a transaction's folder: what was built, laid out as the install is, and what was replaced.
 NEW, OLD = "ComfyUI", "old"
@@ -69,9 +68,12 @@ class Journal:
         self._open, self._kept = self.home / "restoring", self.home / "restore"
 
     def state(self) -> State:
-        """``open`` when one was interrupted, ``applied`` when the last one can be undone."""
+        """``open`` when one was interrupted, ``building`` when it had changed nothing yet, ``applied`` when the last
+        one can be undone."""
         if self._open.is_dir():
             return "open"
+        if (self.home / "building").is_dir():
+            return "building"
         return "applied" if (self._kept / _JOURNAL).is_file() else "none"
 
     def backup_size(self) -> int:
@@ -83,13 +85,13 @@ class Journal:
         """An empty folder on the install's file system; if `begin` did not take it, it goes when the block ends."""
         folder = self.home / "building"
         try:
-            self._clean()
+            self.clean()
             (folder / OLD).mkdir(parents=True)
             (self.home / ".gitignore").write_text("*\n")  # git sees none of it
             yield folder
         finally:
             with _uninterrupted():
-                self._clean()
+                self.clean()
 
     def begin(self, header: Header) -> None:
         """What lies in ``building`` is whole: from here on the journal says what happens."""
@@ -130,7 +132,7 @@ class Journal:
                 if self._is_done(step):
                     self._undo(step)
             _rename(self._open, self._free("gone"))
-            self._clean()
+            self.clean()
         return header
 
     def commit(self) -> None:
@@ -139,7 +141,7 @@ class Journal:
             if self._kept.is_dir():
                 _rename(self._kept, self._free("gone"))
             _rename(self._open, self._kept)
-            self._clean()
+            self.clean()
 
     def reopen(self) -> None:
         """Take up the last restore, which was applied, to undo it."""
@@ -163,34 +165,40 @@ class Journal:
         return {"here": self.root, "new": folder / NEW, "old": folder / OLD}[top] / rest
 
     def _ends(self, step: Step) -> tuple[Path, Path]:
-        return self._path(step.source, self._open), self._path(step.target, self._open)
+        source, target = (self._path(name, self._open) for name in (step.source or step.target, step.target))
+        return source, target
 
     def _is_done(self, step: Step) -> bool:
-        if not step.source:
-            return self._path(step.target, self._open).is_dir()
+        """What only this restore puts anywhere tells: the new is gone from where it was built, the old is there."""
         source, target = self._ends(step)
-        if os.path.lexists(source) == os.path.lexists(target):
-            what = "stands in the way" if os.path.lexists(target) else "is gone"
-            message = f"{target} {what}: somebody else changed {self.root} meanwhile."
-            cure = f"Put it right, then `comfy-capsule restore --resume {self.root}`, or --rollback."
-            raise CapsuleError("target-changed", message, cure)
-        return os.path.lexists(target)
+        return not os.path.lexists(source) if step.source.startswith("new/") else os.path.lexists(target)
 
     def _do(self, step: Step) -> None:
+        source, target = self._ends(step)
         if step.source:
-            _rename(*self._ends(step))
+            self._move(source, target)
         else:
-            folder = self._path(step.target, self._open)
-            folder.mkdir()
-            _settle(folder.parent)
+            target.mkdir()
+            _settle(target.parent)
 
     def _undo(self, step: Step) -> None:
+        source, target = self._ends(step)
         if step.source:
-            source, target = self._ends(step)
-            _rename(target, source)
+            self._move(target, source)
         else:
             with suppress(OSError):  # somebody has put something into it
-                self._path(step.target, self._open).rmdir()
+                target.rmdir()
+
+    def _move(self, source: Path, target: Path) -> None:
+        missing = not os.path.lexists(source)
+        if missing or os.path.lexists(target):
+            told = f"{source} is gone" if missing else f"{target} stands in the way"
+            raise CapsuleError(
+                "target-changed",
+                f"{told}: somebody else changed {self.root} meanwhile.",
+                f"Put it right, then `comfy-capsule restore --resume {self.root}`, or --rollback.",
+            )
+        _rename(source, target)
 
     def _free(self, name: str) -> Path:
         """The path of the folder `name`, with nothing there."""
@@ -198,10 +206,11 @@ class Journal:
             remove_tree(self.home / name)
         return self.home / name
 
-    def _clean(self) -> None:
-        """Delete what nobody needs, and the folder itself when no restore is left in it."""
+    def clean(self) -> None:
+        """Delete what nobody needs, and the folder itself when no restore is left in it; what cannot be, later."""
         for name in ("building", "gone"):
-            self._free(name)
+            with suppress(OSError):
+                self._free(name)
         if self.home.is_dir() and {*os.listdir(self.home)} <= {".gitignore"}:
             remove_tree(self.home)
 

@@ -39,13 +39,16 @@ class RestoredExisting(Restored):
 
 
 class Ended(BaseModel):
-    """How a restore ended that was taken up again: of which capsule (its id), into what, how; `backup` in bytes."""
+    """How a restore ended that was taken up again: of which capsule (its id), into what, how; `backup` in bytes.
+
+    ``nothing-changed``: it was stopped while the new was built; that is gone now.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     path: Path
     capsule: str
-    how: Literal["applied", "rolled-back"]
+    how: Literal["applied", "rolled-back", "nothing-changed"]
     backup: int
 
 
@@ -118,7 +121,8 @@ def resume(into: Path, report: Report = silent) -> Ended:
     with locked(root):
         journal = Journal(root)
         if journal.state() != "open":
-            raise BadInput("nothing-to-resume", f"No restore into {root} was interrupted.", "Nothing needs to be done.")
+            message = f"No restore into {root} was interrupted while it changed something."
+            raise BadInput("nothing-to-resume", message, "Nothing needs to be done; to restore, run it again.")
         refuse_in_use(root)
         header = journal.forward(report)
         journal.commit()
@@ -127,6 +131,8 @@ def resume(into: Path, report: Report = silent) -> Ended:
 
 def rollback(into: Path) -> Ended:
     """Undo the interrupted restore into `into`, or else the last one that was done.
+
+    One that was stopped before it changed anything leaves that last one as it is.
 
     What was written since into what that restore had brought (packs, the Python environment) goes with it.
 
@@ -140,6 +146,9 @@ def rollback(into: Path) -> Ended:
         if journal.state() == "none":
             message = f"No restore into {root} is there to be undone."
             raise BadInput("nothing-to-roll-back", message, "Nothing needs to be done.")
+        if journal.state() == "building":
+            journal.clean()
+            return Ended(path=root, capsule="", how="nothing-changed", backup=journal.backup_size())
         refuse_in_use(root)
         if journal.state() == "applied":
             journal.reopen()

@@ -44,16 +44,16 @@ def checked_root(into: Path) -> Path:
         BadInput: ``no-comfyui``, ``restore-interrupted``, ``inside-target``, ``comfyui-running``.
     """
     root = into.expanduser().resolve()
-    if not is_comfyui(root):
-        cure = "Give a ComfyUI's folder, or leave --existing out to make a new one."
-        raise BadInput("no-comfyui", f"{root} holds no ComfyUI; nothing was changed.", cure)
-    if Journal(root).state() == "open":
+    if Journal(root).state() == "open":  # it may be no ComfyUI now
         raise BadInput(
             "restore-interrupted",
             f"A restore into {root} was interrupted and is neither done nor undone.",
             f"Finish it with `comfy-capsule restore --resume {root}`, "
             f"or undo it with `comfy-capsule restore --rollback {root}`.",
         )
+    if not is_comfyui(root):
+        cure = "Give a ComfyUI's folder, or leave --existing out to make a new one."
+        raise BadInput("no-comfyui", f"{root} holds no ComfyUI; nothing was changed.", cure)
     refuse_in_use(root)
     return root
 
