@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from comfy_capsule.packager.capsule import Capsule, InputFile, Model, Pack, UsedFile
+from comfy_capsule.packager.capsule import Capsule, InputFile, Model, UsedFile
 from comfy_capsule.packager.comfy import Install
 from comfy_capsule.packager.contract import Contract
-from comfy_capsule.packager.materialise import site_packages
+from comfy_capsule.packager.materialise import ModelStore, site_packages
+from comfy_capsule.packager.progress import Progress, silent
+from comfy_capsule.packager.restore import ExistingPlan, Mode, RestoredExisting, plan_existing, restore_existing
 from comfy_capsule.packager.snapshot import snapshot_install
 
 from .git import git
@@ -55,7 +58,7 @@ class Origins:
 
 
 def make_origins(folder: Path) -> Origins:
-    """ComfyUI in two versions, the pack ``tint`` in two, the pack ``other``; wheels of ``alpha`` 1 and 2, ``beta``, ``gamma``."""
+    """ComfyUI in two versions, the pack ``tint`` in two, the pack ``other``; wheels, two of them of ``alpha``."""
     origins = folder / "origins"
     needs = {"requirements.txt": "alpha<2  # as it was\nbeta>=1\n"}
     wheels = {
@@ -66,11 +69,10 @@ def make_origins(folder: Path) -> Origins:
         "unused": make_wheel(folder / "wheels", "unused"),
     }
     ignored = {".gitignore": "settings.ini\nown/\n"}
+    one = {"__init__.py": "one = 1\n", **ignored}
     return Origins(
         core=build_pack(origins, "ComfyUI", Commit("old", OLD), Commit("new", NEW)),
-        tint=build_pack(
-            origins, "tint", Commit("one", {"__init__.py": "one = 1\n", **ignored}), Commit("two", {"__init__.py": "2\n"})
-        ),
+        tint=build_pack(origins, "tint", Commit("one", one), Commit("two", {"__init__.py": "2\n"})),
         other=build_pack(origins, "other", Commit("one", {"__init__.py": "", **ignored, **needs})),
         wheels=wheels,
     )
@@ -85,7 +87,7 @@ def make_small(
     wheels: Iterable[str] = (),
     environment: str = ".venv",
 ) -> Path:
-    """A ComfyUI at `root`: its commit `core`, of each of `packs` (``tint``, ``other``) the commit said, and `wheels`."""
+    """A ComfyUI at `root`: its commit `core`, of each of `packs` (``tint``, ``other``) one, and the wheels said."""
     root.parent.mkdir(parents=True, exist_ok=True)
     git("clone", "--quiet", origins.core.url, root, cwd=root.parent)
     git("checkout", "--quiet", "--detach", origins.core.commits[core], cwd=root)
@@ -108,7 +110,7 @@ def as_small(root: Path, environment: str = ".venv") -> Install:
 def make_capsule(folder: Path, origins: Origins) -> Capsule:
     """The newest ComfyUI with the newest ``tint``, a pack without git, a disabled one; ``alpha`` 2; a model, an input.
 
-    What a run opened is in it too: a file that ``tint`` ignores, and one of a cache. The model's file is ``mine/w.bin``.
+    What a run opened is in it too: a file that ``tint`` ignores, and one of a cache. The model is ``mine/w.bin``.
     """
     root = make_small(folder / "source", origins, packs={"tint": -1}, wheels=["alpha2"])
     (root / "custom_nodes/plain").mkdir()
@@ -155,6 +157,51 @@ def whole_tree(root: Path) -> dict[str, tuple[int, bytes]]:
     return found
 
 
-def pack_named(capsule: Capsule, name: str) -> Pack:
-    """The capsule's pack of that name."""
-    return next(pack for pack in capsule.lock.packs if pack.name == name)
+class Small:
+    """The small origins and the capsule in `folder`, and what tests of restores do with them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.origins = make_origins(folder)
+        self.capsule = make_capsule(folder, self.origins)
+
+    def install(self, root: Path, **said: Any) -> Path:
+        """See `make_small`."""
+        return make_small(root, self.origins, **said)
+
+    def kind(self, kind: str, root: Path) -> Path:
+        """The five kinds of installs; all but the dirty one can be changed."""
+        if kind == "clean":
+            return self.install(root, wheels=["alpha2"])
+        if kind == "other-packs":
+            self.install(root, packs={"tint": 0, "other": -1}, wheels=["alpha2", "beta", "gamma", "unused"])
+            (root / "custom_nodes/other/settings.ini").write_text("mine\n")
+            (root / "custom_nodes/tint/settings.ini").write_text("mine\n")
+            (root / "custom_nodes/single.py").write_text("")
+            return root
+        if kind == "dirty":
+            self.install(root, packs={"tint": 0, "other": -1}, wheels=["alpha2", "beta", "gamma"])
+            (root / "custom_nodes/tint/__init__.py").write_text("mine = 1\n")
+            return root
+        if kind == "conflict":
+            return self.install(root, packs={"other": -1}, wheels=["alpha1", "beta", "gamma"])
+        assert kind == "other-version"
+        self.install(root, core=0, wheels=["alpha1"], environment="venv")
+        (root / "user.db").write_text("mine\n")
+        (root / "comfy/cache.db").write_text("mine\n")
+        (root / "models/upscale_models/sub").mkdir(parents=True)
+        (root / "models/upscale_models/sub/x2.safetensors").write_bytes(b"another")
+        return root
+
+    def plan(self, root: Path, mode: Mode) -> ExistingPlan:
+        """What a restore into `root` would do."""
+        return plan_existing(self.capsule, root, mode, models_from=[self.folder / "mine"], store=self._store)
+
+    def into(self, root: Path, mode: Mode, report: Callable[[Progress], None] = silent) -> RestoredExisting:
+        """The capsule restored into `root`."""
+        models, store = [self.folder / "mine"], self._store
+        return restore_existing(self.capsule, root, mode, models_from=models, store=store, report=report)
+
+    @property
+    def _store(self) -> ModelStore:
+        return ModelStore(self.folder / "store")

@@ -7,79 +7,20 @@ from pathlib import Path
 import pytest
 
 from bench.git import git
-from bench.small import MODEL, PICTURE, USED, Origins, make_capsule, make_origins, make_small, whole_tree
-from comfy_capsule.packager.capsule import Capsule
+from bench.python_env import HERE
+from bench.small import MODEL, PICTURE, USED, Small, whole_tree
 from comfy_capsule.packager.errors import CapsuleError
-from comfy_capsule.packager.materialise import ModelStore, installed_versions
+from comfy_capsule.packager.materialise import installed_versions
 from comfy_capsule.packager.restore import (
     ExistingPlan,
     Mode,
-    RestoredExisting,
-    plan_existing,
-    restore_existing,
     rollback,
     verify,
 )
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("shared")
-
-
-@pytest.fixture(scope="module")
-def origins(shared: Path) -> Origins:
-    return make_origins(shared)
-
-
-@pytest.fixture(scope="module")
-def capsule(shared: Path, origins: Origins) -> Capsule:
-    return make_capsule(shared, origins)
-
-
-@pytest.fixture(autouse=True)
-def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setenv("UV_OFFLINE", "1")
-
-
-def into(capsule: Capsule, root: Path, mode: Mode, shared: Path) -> RestoredExisting:
-    store = ModelStore(root.parent / "store")
-    return restore_existing(capsule, root, mode, models_from=[shared / "mine"], store=store)
-
-
-def planned(capsule: Capsule, root: Path, mode: Mode, shared: Path) -> ExistingPlan:
-    return plan_existing(capsule, root, mode, models_from=[shared / "mine"], store=ModelStore(root.parent / "store"))
-
-
 def actions(plan: ExistingPlan, what: str = "") -> dict[str, str]:
     return {step.item: step.action for step in plan.steps if what in ("", step.what)}
-
-
-def make_kind(kind: str, root: Path, origins: Origins) -> Path:
-    """The five kinds of installs; all but the dirty one can be changed."""
-    if kind == "clean":
-        return make_small(root, origins, wheels=["alpha2"])
-    if kind == "other-packs":
-        make_small(root, origins, packs={"tint": 0, "other": -1}, wheels=["alpha2", "beta", "gamma", "unused"])
-        (root / "custom_nodes/other/settings.ini").write_text("mine\n")
-        (root / "custom_nodes/tint/settings.ini").write_text("mine\n")
-        (root / "custom_nodes/single.py").write_text("")
-        return root
-    if kind == "dirty":
-        make_small(root, origins, packs={"tint": 0, "other": -1}, wheels=["alpha2", "beta", "gamma"])
-        (root / "custom_nodes/tint/__init__.py").write_text("mine = 1\n")
-        return root
-    if kind == "conflict":
-        return make_small(root, origins, packs={"other": -1}, wheels=["alpha1", "beta", "gamma"])
-    assert kind == "other-version"
-    make_small(root, origins, core=0, wheels=["alpha1"], environment="venv")
-    (root / "user.db").write_text("mine\n")
-    (root / "comfy/cache.db").write_text("mine\n")
-    (root / "models/upscale_models/sub").mkdir(parents=True)
-    (root / "models/upscale_models/sub/x2.safetensors").write_bytes(b"another")
-    return root
 
 
 KINDS = ("clean", "other-packs", "conflict", "other-version")
@@ -87,23 +28,21 @@ KINDS = ("clean", "other-packs", "conflict", "other-version")
 
 @pytest.mark.parametrize("mode", ["merge", "exact"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_is_the_capsule_and_undone_it_is_as_before(
-    kind: str, mode: Mode, capsule: Capsule, origins: Origins, tmp_path: Path, shared: Path
-) -> None:
-    root = make_kind(kind, tmp_path / "ComfyUI", origins)
+def test_it_is_the_capsule_and_undone_it_is_as_before(kind: str, mode: Mode, small: Small, tmp_path: Path) -> None:
+    root = small.kind(kind, tmp_path / "ComfyUI")
     before = whole_tree(root)
-    plan = planned(capsule, root, mode, shared)
+    plan = small.plan(root, mode)
     assert whole_tree(root) == before
     if (kind, mode) == ("conflict", "merge"):
         with pytest.raises(CapsuleError) as caught:
-            into(capsule, root, mode, shared)
+            small.into(root, mode)
         assert (caught.value.code, caught.value.exit_status) == ("python-conflict", 3)
         assert "other needs alpha<2: 1.0 is here, the capsule pins 2.0" in caught.value.message
         assert [finding.code for finding in plan.against] == ["python-conflict"]
         assert whole_tree(root) == before
         return
     assert plan.against == ()
-    done = into(capsule, root, mode, shared)
+    done = small.into(root, mode)
     assert done.table.equal, done.table.differing
     assert [row.kind for row in done.table.rows if row.kind == "digest"] == ["digest"]
     assert done.changes == plan.steps
@@ -112,10 +51,10 @@ def test_it_is_the_capsule_and_undone_it_is_as_before(
     assert (root / "custom_nodes/tint/own/t.bin").read_bytes() == USED
     assert (root / ".capsule-cache/huggingface/hub/x.bin").read_bytes() == USED
     assert git("status", "--porcelain", cwd=root) == ""
-    alone = {(row.kind, row.subject) for row in verify(capsule, root).differing}
+    alone = {(row.kind, row.subject) for row in verify(small.capsule, root).differing}
     assert alone == BESIDE.get((kind, mode), set())
     ended = rollback(root)
-    assert (ended.how, ended.capsule) == ("rolled-back", capsule.digests.id)
+    assert (ended.how, ended.capsule) == ("rolled-back", small.capsule.digests.id)
     assert whole_tree(root) == before
 
 
@@ -128,3 +67,64 @@ BESIDE = {
     ("other-packs", "exact"): {("pack", "other"), ("pack", "single.py"), ("digest", "environment")},
     ("conflict", "exact"): {("pack", "other"), ("digest", "environment")},
 }
+
+
+def test_a_merge_keeps_the_rest_and_what_git_ignores(small: Small, tmp_path: Path) -> None:
+    root = small.kind("other-packs", tmp_path / "ComfyUI")
+    plan = small.plan(root, "merge")
+    assert actions(plan, "pack") == {
+        "off.disabled": "add",
+        "plain": "add",
+        "tint": "change",
+        "other": "keep",
+        "single.py": "keep",
+    }
+    assert actions(plan, "python") == {f"cpython {HERE} in .venv": "keep"}
+    done = small.into(root, "merge")
+    assert (root / "custom_nodes/tint/__init__.py").read_text() == "2\n"
+    assert (root / "custom_nodes/tint/settings.ini").read_text() == "mine\n"
+    assert (root / "custom_nodes/other/settings.ini").read_text() == "mine\n"
+    assert set(installed_versions(root / ".venv")) == {"alpha", "beta", "gamma", "unused"}
+    assert "Beside it are kept 2 packs: other, single.py; 3 distributions: beta, gamma, unused." in done.table.sentence
+    assert git("status", "--porcelain", cwd=root / "custom_nodes/tint") == ""
+
+
+def test_exact_disables_the_rest_and_deletes_nothing(small: Small, tmp_path: Path) -> None:
+    root = small.kind("other-packs", tmp_path / "ComfyUI")
+    (root / "custom_nodes/other.disabled").mkdir()
+    plan = small.plan(root, "exact")
+    assert actions(plan, "pack")["other"] == actions(plan, "pack")["single.py"] == "disable"
+    assert actions(plan, "distribution") == dict.fromkeys(("beta", "gamma", "unused"), "drop")
+    small.into(root, "exact")
+    found = sorted(path.name for path in (root / "custom_nodes").iterdir())
+    assert [name for name in found if name not in ("tint", "plain", "websocket_image_save.py")] == [
+        *("off.disabled", "other.2.disabled", "other.disabled", "single.py.disabled"),
+    ]
+    assert (root / "custom_nodes/other.2.disabled/settings.ini").read_text() == "mine\n"
+    assert set(installed_versions(root / ".venv")) == {"alpha"}
+
+
+def test_another_version_takes_the_place_of_its_files_and_of_no_other(small: Small, tmp_path: Path) -> None:
+    root = small.kind("other-version", tmp_path / "ComfyUI")
+    small.into(root, "merge")
+    assert (root / "nodes.py").read_text() == "new = 1\n"
+    assert (root / "custom_nodes/websocket_image_save.py").read_text() == "new = 1\n"
+    assert not (root / "web").exists()
+    assert not (root / "comfy/gone.py").exists()
+    assert (root / "user.db").read_text() == (root / "comfy/cache.db").read_text() == "mine\n"
+    assert (root / "models/upscale_models/sub/x2.safetensors.disabled").read_bytes() == b"another"
+    assert installed_versions(root / "venv") == {"alpha": "2.0"}
+    assert not (root / ".venv").exists()
+    assert "exec venv/bin/python" in (root / "start-comfyui.sh").read_text()
+
+
+def test_what_a_staying_pack_needs_comes_along_as_it_is_installed(small: Small, tmp_path: Path) -> None:
+    root = small.install(tmp_path / "ComfyUI", packs={"other": -1}, wheels=["beta", "gamma", "unused"])
+    site = next(root.glob(".venv/lib/*/site-packages"))
+    (site / "beta.py").write_text("mine = 1\n")
+    plan = small.plan(root, "merge")
+    assert actions(plan, "distribution") == {"alpha": "add", "beta": "keep", "gamma": "keep", "unused": "drop"}
+    done = small.into(root, "merge")
+    assert installed_versions(root / ".venv") == {"alpha": "2.0", "beta": "1.0", "gamma": "1.0"}
+    assert (site / "beta.py").read_text() == "mine = 1\n"
+    assert done.table.equal

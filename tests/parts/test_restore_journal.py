@@ -13,53 +13,22 @@ from pathlib import Path
 import pytest
 
 from bench.seed import SEED, SOAK
-from bench.small import Origins, make_capsule, make_origins, make_small, whole_tree
-from comfy_capsule.packager.capsule import RESTORES, Capsule
+from bench.small import Small, whole_tree
+from comfy_capsule.packager.capsule import RESTORES
 from comfy_capsule.packager.errors import BadInput
-from comfy_capsule.packager.materialise import ModelStore
 from comfy_capsule.packager.progress import Progress
-from comfy_capsule.packager.restore import Mode, restore_existing, resume, rollback
+from comfy_capsule.packager.restore import resume, rollback
 from comfy_capsule.packager.restore.existing.journal import Journal
 
 POINTS = 25  # of some two hundred, chosen by the seed; the soak takes all
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _own_state(tmp_path_factory: pytest.TempPathFactory) -> None:
-    place = tmp_path_factory.mktemp("state")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(place / "state"))
-        patch.setenv("XDG_DATA_HOME", str(place / "data"))
-        patch.setenv("UV_OFFLINE", "1")
-        yield
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("shared")
-
-
-@pytest.fixture(scope="module")
-def origins(shared: Path) -> Origins:
-    return make_origins(shared)
-
-
-@pytest.fixture(scope="module")
-def capsule(shared: Path, origins: Origins) -> Capsule:
-    return make_capsule(shared, origins)
-
-
-def make_install(root: Path, origins: Origins) -> Path:
+def make_install(root: Path, small: Small) -> Path:
     """An install of which everything changes: ComfyUI, Python, a pack; with exact another pack is disabled."""
-    make_small(root, origins, core=0, packs={"tint": 0, "other": -1}, wheels=["alpha1", "beta"])
+    small.install(root, core=0, packs={"tint": 0, "other": -1}, wheels=["alpha1", "beta"])
     (root / "custom_nodes/tint/settings.ini").write_text("mine\n")
     (root / "input/a.png").write_bytes(b"mine")
     return root
-
-
-def into(capsule: Capsule, shared: Path, root: Path, report: Callable[[Progress], None], mode: Mode = "exact") -> None:
-    store = ModelStore(shared / "store")
-    restore_existing(capsule, root, mode, models_from=[shared / "mine"], store=store, report=report)
 
 
 def said(root: Path) -> dict[str, tuple[int, bytes]]:
@@ -70,8 +39,8 @@ def said(root: Path) -> dict[str, tuple[int, bytes]]:
 class Ready:
     """An install whose restore was built, and of which no step is done; and its two whole states."""
 
-    def __init__(self, folder: Path, capsule: Capsule, shared: Path, origins: Origins) -> None:
-        self.root = make_install(folder / "ready/ComfyUI", origins)
+    def __init__(self, folder: Path, small: Small) -> None:
+        self.root = make_install(folder / "ready/ComfyUI", small)
         self.before = whole_tree(self.root)
         with pytest.MonkeyPatch.context() as patch:
 
@@ -81,7 +50,7 @@ class Ready:
             patch.setattr(Journal, "forward", stop)
             patch.setattr(Journal, "backward", lambda _: None)
             with pytest.raises(InterruptedError):
-                into(capsule, shared, self.root, lambda _: None)
+                small.into(self.root, "exact")
         self.steps = len(Journal(self.root).header().steps)
         self.after = said(self.copied(folder / "after", resume))
 
@@ -93,8 +62,8 @@ class Ready:
 
 
 @pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory, capsule: Capsule, shared: Path, origins: Origins) -> Ready:
-    return Ready(tmp_path_factory.mktemp("install"), capsule, shared, origins)
+def ready(tmp_path_factory: pytest.TempPathFactory, small: Small) -> Ready:
+    return Ready(tmp_path_factory.mktemp("install"), small)
 
 
 CALLS = ("rename", "mkdir", "fsync", "unlink", "rmdir")
@@ -185,10 +154,8 @@ def test_killed_while_it_is_undone_it_is_undone_or_resumed(ready: Ready, tmp_pat
 
 @pytest.mark.parametrize("phase", ["plan", "sources", "python", "models", "files", "apply", "verify"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_stopped_in_any_phase(
-    phase: str, number: signal.Signals, capsule: Capsule, shared: Path, origins: Origins, tmp_path: Path
-) -> None:
-    root = make_install(tmp_path / "ComfyUI", origins)
+def test_stopped_in_any_phase(phase: str, number: signal.Signals, small: Small, tmp_path: Path) -> None:
+    root = make_install(tmp_path / "ComfyUI", small)
     before = whole_tree(root)
 
     def stop(progress: Progress) -> None:
@@ -199,7 +166,7 @@ def test_stopped_in_any_phase(
     if child == 0:
         status = 1
         try:
-            into(capsule, shared, root, stop)
+            small.into(root, "exact", stop)
         except KeyboardInterrupt:
             status = 130
         finally:
@@ -213,7 +180,7 @@ def test_stopped_in_any_phase(
     if Journal(root).state() == "open":
         assert phase in ("apply", "verify")
         with pytest.raises(BadInput) as caught:
-            into(capsule, shared, root, lambda _: None)
+            small.into(root, "exact")
         assert caught.value.code == "restore-interrupted"
         assert "--resume" in caught.value.cure
         assert "--rollback" in caught.value.cure
@@ -224,4 +191,4 @@ def test_stopped_in_any_phase(
         if Journal(root).state() == "building":
             assert rollback(root).how == "nothing-changed"
         assert whole_tree(root) == before
-    into(capsule, shared, root, lambda _: None)
+    small.into(root, "exact")

@@ -80,8 +80,8 @@ def _make_python(capsule: Capsule, target: Target, work: Work, venv: Path, repor
     install_python(whole.lock, whole.pylock, venv, report, trust=trust, files=whole.files)
     report(Progress(phase="verify", item="the new environment"))
     made = target.install.model_copy(update={"site_packages": (site_packages(venv),)})
-    expected, found = read_pylock(whole.pylock), read_pylock(lock_python(made, report, known=whole.pylock).text)
-    wrong = [row for row in python_rows(expected, found) if not row.equal]
+    expected, found = read_pylock(capsule.pylock), read_pylock(lock_python(made, report, known=capsule.pylock).text)
+    wrong = [row for row in python_rows(expected, found, work.taken_along) if not row.equal]
     if wrong:
         told = "; ".join(f"{row.subject}: {row.found} instead of {row.expected}" for row in wrong[:5])
         message = f"The new Python environment is not the capsule's: {told}. Nothing was changed."

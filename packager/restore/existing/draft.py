@@ -74,6 +74,7 @@ class Draft:
 
     target: Target
     mode: Mode
+    reserved: frozenset[str]  # names that the capsule has itself
     changes: list[Change] = field(default_factory=list)
     against: list[Finding] = field(default_factory=list)
     core: bool = False
@@ -97,7 +98,7 @@ class Draft:
     def put_aside(self, name: str) -> str:
         """Have what is at `name` renamed beside it, so that nothing loads it; returns the new name."""
         number, free = 1, f"{name}{_OFF}"
-        while self.is_there(free) or free in self.aside.values():
+        while self.is_there(free) or free in self.reserved or free in self.aside.values():
             number += 1
             free = f"{name}.{number}{_OFF}"
         self.aside[name] = free

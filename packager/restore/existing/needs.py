@@ -17,6 +17,7 @@ from ...snapshot import InstalledNeeds
 
 # What packs call without naming it: their installers, and `pkg_resources`.
 _TOOLS = ("pip", "setuptools", "wheel")
+_THROUGH = " through "
 _DEEP = 8  # files that include one another
 
 
@@ -68,7 +69,7 @@ def python_needs(
             reason = _cannot_come_along(now, python)
             if reason:
                 findings[_conflict(who, need, f"{now.version} is here", reason)] = None
-            who = f"{who}, through {name}" if who and "through" not in who else who or name
+            who = f"{who}{_THROUGH}{name}" if who and _THROUGH not in who else who
             waiting += [(who, one) for one in _required(now.requires, need.extras, python)]
     dropped = installed.keys() - locked.keys() - kept.keys()
     return PythonNeeds(kept=tuple(sorted(kept)), dropped=tuple(sorted(dropped)), findings=tuple(findings))
@@ -161,11 +162,12 @@ def _fits(tag: str, version: Version) -> bool:
 
 
 def _conflict(who: str, need: Requirement, now: str, then: str) -> Finding:
-    subject = who.partition(",")[0] or need.name
+    pack, _, through = who.partition(_THROUGH)
+    subject, what = pack or need.name, _plain(need) + (f" for its {through}" if through else "")
     return Finding(
         code="python-conflict",
         subject=subject,
-        message=f"The pack {who or 'that stays'} needs {_plain(need)}: {now}, {then}.",
+        message=f"The pack {pack or 'that stays'} needs {what}: {now}, {then}.",
         cure=f"Disable {subject}, or all others with --existing exact, or restore into a new folder.",
         blocks=True,
     )
@@ -174,8 +176,3 @@ def _conflict(who: str, need: Requirement, now: str, then: str) -> Finding:
 def _plain(need: Requirement) -> str:
     """Without its marker."""
     return str(need).partition(";")[0].strip()
-
-
-def named(names: Sequence[str]) -> str:
-    """How many distributions, in words."""
-    return f"{len(names)} distribution{'' if len(names) == 1 else 's'}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ...capsule import Capsule, Finding
-from ...materialise import ModelStore, chosen_packs, fitted, refuse_sources, translation
+from ...materialise import ModelStore, chosen_packs, fitted, pack_place, refuse_sources, translation
 from ...progress import Progress, Report, silent
 from ..plan import Plan, Step, system_steps, translated_steps, verify_step
 from .draft import ALL, Change, Draft, Mode, Work
@@ -74,7 +74,8 @@ def draw_up(
     here = fitted(capsule)
     refuse_sources(here, chosen_packs(here, ALL))
     target = read_target(root, here, report, trust=trust)
-    draft = Draft(target=target, mode=mode)
+    reserved = frozenset(f"custom_nodes/{pack_place(pack)}" for pack in here.lock.packs)
+    draft = Draft(target=target, mode=mode, reserved=reserved)
     plan_core(draft, here)
     plan_packs(draft, here)
     plan_python(draft, here, trust=trust)

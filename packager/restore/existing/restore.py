@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import disk_usage
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from ...capsule import Capsule, Finding
-from ...errors import BadInput, Blocked, CapsuleError
+from ...errors import BadInput, Blocked, Cancelled, CapsuleError
 from ...materialise import ModelStore, fitted
 from ...progress import Report, silent
 from ..apply import locked, timed
@@ -24,6 +26,8 @@ from .journal import Header, Journal
 from .plan import draw_up
 from .target import checked_root, refuse_in_use
 from .trees import in_the_way
+
+_LITTLE = 1 << 20  # bytes; with less nothing can be built
 
 
 class RestoredExisting(Restored):
@@ -72,7 +76,7 @@ def restore_existing(
 
     Raises:
         BadInput, Blocked, CapsuleError: as `plan_existing` and `build`; ``restore-running``, ``target-changed``,
-            ``restore-differs``; the code of the finding, or ``findings-block``, for what stands against it.
+            ``restore-differs``, ``disk-full``; for what stands against it the finding's code, or ``findings-block``.
     """
     start = time.monotonic()
     root, store = checked_root(into), store or ModelStore()
@@ -83,7 +87,7 @@ def restore_existing(
             plan, work, target = draw_up(capsule, root, mode, report, trust=trust, models_from=models_from, store=store)
         refuse_against(plan.against, root)
         journal = Journal(root)
-        with journal.building() as folder:
+        with _full_disk_told(root), journal.building() as folder, _full_disk_told(root):  # before and after cleaning
             with timed(seconds, "build"):
                 steps = build(
                     fitted(capsule), target, work, folder, report, trust=trust, models_from=models_from, store=store
@@ -154,6 +158,19 @@ def rollback(into: Path) -> Ended:
             journal.reopen()
         header = journal.backward()
         return Ended(path=root, capsule=header.capsule, how="rolled-back", backup=journal.backup_size())
+
+
+@contextmanager
+def _full_disk_told(root: Path) -> Iterator[None]:
+    """What fails because the disk is full says so: git and uv do not always. Raises CapsuleError ``disk-full``."""
+    try:
+        yield
+    except (CapsuleError, OSError) as error:
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        if isinstance(error, (BadInput, Blocked, Cancelled)) or (not full and disk_usage(root).free > _LITTLE):
+            raise
+        message = f"The disk of {root} is full; it is as it was before."
+        raise CapsuleError("disk-full", message, "Make room there: the new is built beside the old.") from error
 
 
 @contextmanager

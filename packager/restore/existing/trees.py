@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -99,8 +100,9 @@ def _plan_pack(draft: Draft, capsule: Capsule, pack: Pack, found: Pack | None) -
     draft.check_place(name)
     draft.packs.append(pack)
     risk = [f"its {pack.install_script} is not run"] if pack.install_script else []
-    if found is not None and found.kind == pack.kind == "git" and not (draft.target.root / name).is_symlink():
+    if _is_repository(draft.target.root / name):
         draft.trees[place] = draft.target.root / name
+    if place in draft.trees and found is not None and found.kind == pack.kind == "git":
         draft.backed_up.append(name)
         draft.carried_over.append(name)
         risk.append("what git ignores in it comes along")
@@ -123,13 +125,18 @@ def _plan_pack(draft: Draft, capsule: Capsule, pack: Pack, found: Pack | None) -
 def _disable(draft: Draft, pack: Pack, why: str) -> None:
     name = f"custom_nodes/{pack.path}"
     draft.check_place(name)
-    if pack.kind == "git" and not (draft.target.root / name).is_symlink():
+    if _is_repository(draft.target.root / name):
         draft.trees[pack.path] = draft.target.root / name
     free = draft.put_aside(name)
     draft.kept_packs.add(free.removeprefix("custom_nodes/"))
     risk = "; ".join(filter(None, [why, f"kept as {free}"]))
     said = Change(action="disable", what="pack", item=pack.path, before=pack_words(pack), source="", risk=risk)
     draft.changes.append(said)
+
+
+def _is_repository(folder: Path) -> bool:
+    """Whether somebody's commits lie there, be they readable or not; a link is none, and stays whole when renamed."""
+    return not folder.is_symlink() and os.path.lexists(folder / ".git")
 
 
 def _is_kept(pack: Pack, found: Pack) -> bool:
