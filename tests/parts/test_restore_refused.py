@@ -195,6 +195,54 @@ def test_a_second_restore_prunes_the_first_and_undoes_only_itself(small: Small, 
         assert caught.value.code in ("nothing-to-roll-back", "nothing-to-resume")
 
 
+def test_work_in_what_was_restored_is_not_taken_away(small: Small, tmp_path: Path) -> None:
+    root = small.kind("other-version", tmp_path / "ComfyUI")
+    before = whole_tree(root)
+    small.into(root, "merge")
+    after = whole_tree(root)
+    for name in ("custom_nodes/tint/__init__.py", "custom_nodes/plain/__init__.py", "nodes.py"):
+        text = (root / name).read_text()
+        (root / name).write_text("mine = 1\n")
+        with pytest.raises(Blocked, match=str((root / name).parent)) as caught:
+            rollback(root)
+        assert caught.value.code == "changed-since"
+        (root / name).write_text(text)
+    assert whole_tree(root) == after
+    shutil.rmtree(root / "custom_nodes/plain")  # what it brought may be gone
+    (root / "input/a.png").unlink()
+    rollback(root)
+    assert whole_tree(root) == before
+
+
+def test_what_cannot_be_undone_whole_is_not_begun(small: Small, tmp_path: Path) -> None:
+    root = small.kind("other-version", tmp_path / "ComfyUI")
+    small.into(root, "merge")
+    aside = root / "models/upscale_models/sub/x2.safetensors.disabled"
+    aside.rename(tmp_path / "away")
+    after = whole_tree(root)
+    with pytest.raises(CapsuleError, match="is gone") as caught:
+        rollback(root)
+    assert caught.value.code == "target-changed"
+    (root / "web").mkdir()
+    (tmp_path / "away").rename(aside)
+    with pytest.raises(CapsuleError, match="web stands in the way"):
+        rollback(root)
+    aside.rename(tmp_path / "away")
+    (root / "web").rmdir()
+    assert whole_tree(root) == after
+
+
+def test_a_link_where_restores_are_kept_is_not_followed(small: Small, tmp_path: Path) -> None:
+    root = small.kind("clean", tmp_path / "ComfyUI")
+    (tmp_path / "mine/building").mkdir(parents=True)
+    (root / ".comfy-capsule").symlink_to(tmp_path / "mine")
+    for call in (lambda: small.into(root, "merge"), lambda: resume(root), lambda: rollback(root)):
+        with pytest.raises(BadInput) as caught:
+            call()
+        assert caught.value.code == "place-elsewhere"
+    assert (tmp_path / "mine/building").is_dir()
+
+
 def test_two_at_once_are_refused(small: Small, tmp_path: Path) -> None:
     root = small.install(tmp_path / "ComfyUI", wheels=["alpha2"])
     seen: list[str] = []
@@ -274,7 +322,7 @@ def test_a_core_without_git_is_not_guessed_at(small: Small, tmp_path: Path) -> N
     shutil.rmtree(root / ".git")
     with pytest.raises(Blocked) as caught:
         small.into(root, "merge")
-    assert caught.value.code == "core-not-git"
+    assert caught.value.code == "core-no-checkout"
 
 
 def test_a_pack_that_the_capsule_has_disabled_is_disabled(small: Small, tmp_path: Path) -> None:

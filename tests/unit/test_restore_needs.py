@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,11 @@ def test_requirements_are_read_from_the_pack_and_from_nowhere_else(tmp_path: Pat
     (pack / "pyproject.toml").write_text("project = 1\n")
     (pack / "requirements.txt").unlink()
     assert list(pack_requirements(pack)) == []
+
+
+def test_everything_that_stands_against_a_restore_is_documented() -> None:
+    root = Path(__file__).parents[2]
+    source = "".join(path.read_text() for path in (root / "packager/restore/existing").glob("*.py"))
+    codes = set(re.findall(r'(?:code=|_finding\(\s*|Blocked\(\s*)"([a-z-]+)"', source)) - {"findings-block"}
+    documented = set(re.findall(r"^\| `([a-z-]+)`", (root / "docs/restore.md").read_text(), re.MULTILINE))
+    assert codes == documented

@@ -16,7 +16,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
@@ -50,21 +50,35 @@ class Step(BaseModel):
 
 
 class Header(BaseModel):
-    """The journal's first line: the capsule's id, how it was restored, and every step in order."""
+    """The journal's first line.
+
+    Attributes:
+        capsule: its id; mode: how it was restored.
+        trees: the digest of each source tree that is put there, by its place; ComfyUI's own by ``""``.
+        steps: all, in order.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     capsule: str
     mode: str
+    trees: dict[str, str]
     steps: tuple[Step, ...]
 
 
 class Journal:
-    """The restores into the ComfyUI at `root`. Its methods are for whoever holds the lock of `root`."""
+    """The restores into the ComfyUI at `root`. Its methods are for whoever holds the lock of `root`.
+
+    Raises:
+        BadInput: ``place-elsewhere`` when a checkout has put a link where it keeps them.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.home = root / RESTORES
+        if self.home.is_symlink():
+            message = f"{self.home} is a link, and is not followed."
+            raise BadInput("place-elsewhere", message, "Remove the link.")
         self._open, self._kept = self.home / "restoring", self.home / "restore"
 
     def state(self) -> State:
@@ -144,28 +158,44 @@ class Journal:
             self.clean()
 
     def reopen(self) -> None:
-        """Take up the last restore, which was applied, to undo it."""
+        """Take up the last restore, which was applied, to undo it.
+
+        Raises:
+            CapsuleError: ``target-changed``, before anything is, when what it put aside is gone or its place is taken.
+        """
+        gone: dict[Path, bool] = {}  # what the steps that are looked at so far will have changed
+        for step in reversed(self.kept_header().steps):
+            source, target = self._ends(step, self._kept)
+            if step.source and not step.source.startswith("new/"):
+                self._require(target, source, gone)
+            gone |= {source: False, target: True}
         _rename(self._kept, self._open)
 
-    def header(self) -> Header:
-        """What the open journal says. Raises BadInput ``journal-unreadable``."""
+    def header(self, folder: Path | None = None) -> Header:
+        """What the journal in `folder` says, or the open one. Raises BadInput ``journal-unreadable``."""
+        folder = folder or self._open
         try:
-            with (self._open / _JOURNAL).open("rb") as file:
+            with (folder / _JOURNAL).open("rb") as file:
                 header = Header.model_validate_json(file.readline())
             if any({"", ".", ".."}.intersection(name.split("/")) for name in _names(header)):
                 raise ValueError("a name leads out of the install")
             return header
         except (OSError, ValueError) as error:
-            message = f"The journal {self._open / _JOURNAL} cannot be read."
-            cure = f"What was replaced lies in {self._open / OLD}: put it back by hand."
+            message = f"The journal {folder / _JOURNAL} cannot be read."
+            cure = f"What was replaced lies in {folder / OLD}: put it back by hand."
             raise BadInput("journal-unreadable", message, cure) from error
+
+    def kept_header(self) -> Header:
+        """What the journal of the last restore says, which was applied. Raises BadInput ``journal-unreadable``."""
+        return self.header(self._kept)
 
     def _path(self, name: str, folder: Path) -> Path:
         top, _, rest = name.partition("/")
         return {"here": self.root, "new": folder / NEW, "old": folder / OLD}[top] / rest
 
-    def _ends(self, step: Step) -> tuple[Path, Path]:
-        source, target = (self._path(name, self._open) for name in (step.source or step.target, step.target))
+    def _ends(self, step: Step, folder: Path | None = None) -> tuple[Path, Path]:
+        names = (step.source or step.target, step.target)
+        source, target = (self._path(name, folder or self._open) for name in names)
         return source, target
 
     def _is_done(self, step: Step) -> bool:
@@ -183,22 +213,26 @@ class Journal:
 
     def _undo(self, step: Step) -> None:
         source, target = self._ends(step)
-        if step.source:
-            self._move(target, source)
-        else:
+        if not step.source:
             with suppress(OSError):  # somebody has put something into it
                 target.rmdir()
+        elif os.path.lexists(target) or not step.source.startswith("new/"):  # what was brought may be gone since
+            self._move(target, source)
 
     def _move(self, source: Path, target: Path) -> None:
-        missing = not os.path.lexists(source)
-        if missing or os.path.lexists(target):
+        self._require(source, target, {})
+        _rename(source, target)
+
+    def _require(self, source: Path, target: Path, gone: Mapping[Path, bool]) -> None:
+        """Refuse a rename to a place that is taken, or of what is not there; `gone` knows better than the disk."""
+        missing = gone.get(source, not os.path.lexists(source))
+        if missing or not gone.get(target, not os.path.lexists(target)):
             told = f"{source} is gone" if missing else f"{target} stands in the way"
             raise CapsuleError(
                 "target-changed",
                 f"{told}: somebody else changed {self.root} meanwhile.",
                 f"Put it right, then `comfy-capsule restore --resume {self.root}`, or --rollback.",
             )
-        _rename(source, target)
 
     def _free(self, name: str) -> Path:
         """The path of the folder `name`, with nothing there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import disk_usage
@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ...capsule import Capsule, Finding
+from ...capsule import NOT_CORE, Capsule, Finding, sha256_file, tree_digest, tree_files
 from ...errors import BadInput, Blocked, Cancelled, CapsuleError
 from ...materialise import ModelStore, fitted
 from ...progress import Report, silent
@@ -96,7 +96,9 @@ def restore_existing(
             refuse_in_use(root)
             with _rolled_back(journal):
                 if steps:
-                    journal.begin(Header(capsule=plan.capsule, mode=mode, steps=steps))
+                    trees = {f"custom_nodes/{pack.path}": pack.tree for pack in work.packs if pack.tree}
+                    trees |= {"": capsule.lock.comfyui.tree} if work.core else {}
+                    journal.begin(Header(capsule=plan.capsule, mode=mode, trees=trees, steps=steps))
                     with timed(seconds, "apply"):
                         journal.forward(report)
                 with timed(seconds, "verify"):
@@ -138,10 +140,12 @@ def rollback(into: Path) -> Ended:
 
     One that was stopped before it changed anything leaves that last one as it is.
 
-    What was written since into what that restore had brought (packs, the Python environment) goes with it.
+    What was written since into what that restore had brought goes with it: into the Python environment, and what git
+    ignores in packs. A source tree that was changed since blocks.
 
     Raises:
         BadInput: ``nothing-to-roll-back``, ``journal-unreadable``, ``restore-running`` and as `refuse_in_use`.
+        Blocked: ``changed-since``.
         CapsuleError: ``target-changed``.
     """
     root = into.expanduser().resolve()
@@ -155,6 +159,7 @@ def rollback(into: Path) -> Ended:
             return Ended(path=root, capsule="", how="nothing-changed", backup=journal.backup_size())
         refuse_in_use(root)
         if journal.state() == "applied":
+            _refuse_changed(root, journal.kept_header().trees)
             journal.reopen()
         header = journal.backward()
         return Ended(path=root, capsule=header.capsule, how="rolled-back", backup=journal.backup_size())
@@ -182,6 +187,18 @@ def _rolled_back(journal: Journal) -> Iterator[None]:
         if journal.state() == "open":
             journal.backward()
         raise
+
+
+def _refuse_changed(root: Path, trees: Mapping[str, str]) -> None:
+    """Refuse to take away a tree with work in it. Raises Blocked ``changed-since``."""
+    for name, tree in trees.items():
+        place = root / name
+        if not place.exists():
+            continue
+        names = tree_files(place, () if name else NOT_CORE) if place.is_dir() else []
+        if (tree_digest(place, names) if place.is_dir() else sha256_file(place)) != tree:
+            message = f"{place} was changed since it was restored; undoing would take that away. Nothing was done."
+            raise Blocked("changed-since", message, "Move what you want to keep away, and put it back as it was.")
 
 
 def refuse_against(findings: Sequence[Finding], root: Path) -> None:

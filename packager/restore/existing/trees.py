@@ -157,7 +157,7 @@ def _core_words(found: ComfyUI) -> str:
 def _no_checkout(root: Path, wanted: ComfyUI, found: ComfyUI) -> Finding:
     whose = f"The ComfyUI in {root}" if found.kind != "git" else "The capsule's ComfyUI"
     told = f"{whose} is no git checkout ({(found if found.kind != 'git' else wanted).kind}): nobody can tell which "
-    return _finding("core-not-git", CORE, f"{told}files in its folder are yours.", "Restore into a new folder.")
+    return _finding("core-no-checkout", CORE, f"{told}files in its folder are yours.", "Restore into a new folder.")
 
 
 def _finding(code: str, subject: str, message: str, cure: str) -> Finding:
