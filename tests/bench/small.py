@@ -104,15 +104,17 @@ def make_small(
 def as_small(root: Path, environment: str = ".venv") -> Install:
     """The small ComfyUI at `root` as the engine sees it."""
     place = root / environment
-    return install_at(root, python=place / "bin/python", python_version=HERE, site_packages=(site_packages(place),))
+    version = (root / "comfyui_version.py").read_text().split('"')[1]
+    said = {"python": place / "bin/python", "python_version": HERE, "site_packages": (site_packages(place),)}
+    return install_at(root, version=version, **said)
 
 
-def make_capsule(folder: Path, origins: Origins) -> Capsule:
+def make_capsule(folder: Path, origins: Origins, *, commit: int = -1, wheel: str = "alpha2") -> Capsule:
     """The newest ComfyUI with the newest ``tint``, a pack without git, a disabled one; ``alpha`` 2; a model, an input.
 
     What a run opened is in it too: a file that ``tint`` ignores, and one of a cache. The model is ``mine/w.bin``.
     """
-    root = make_small(folder / "source", origins, packs={"tint": -1}, wheels=["alpha2"])
+    root = make_small(folder / "source", origins, core=commit, packs={"tint": commit}, wheels=[wheel])
     (root / "custom_nodes/plain").mkdir()
     (root / "custom_nodes/plain/__init__.py").write_text("plain = 1\n")
     (root / "custom_nodes/off.disabled").mkdir()

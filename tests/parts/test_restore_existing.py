@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench.git import git
+from bench.git import commit_all, git, publish
+from bench.packs import Commit, build_pack, clone_pack
+from bench.packs import Pack as Published
 from bench.python_env import HERE
-from bench.small import MODEL, PICTURE, USED, Small, whole_tree
-from comfy_capsule.packager.errors import CapsuleError
-from comfy_capsule.packager.materialise import installed_versions
+from bench.small import MODEL, PICTURE, USED, Small, as_small, make_capsule, whole_tree
+from comfy_capsule.packager.errors import Blocked, CapsuleError
+from comfy_capsule.packager.materialise import ModelStore, installed_versions
 from comfy_capsule.packager.restore import (
     ExistingPlan,
     Mode,
+    restore,
+    restore_existing,
     rollback,
     verify,
 )
+from comfy_capsule.packager.snapshot import snapshot_install
 
 
 def actions(plan: ExistingPlan, what: str = "") -> dict[str, str]:
     return {step.item: step.action for step in plan.steps if what in ("", step.what)}
 
 
+LOCAL = ("-c", "protocol.file.allow=always")
 KINDS = ("clean", "other-packs", "conflict", "other-version")
 
 
@@ -128,3 +135,74 @@ def test_what_a_staying_pack_needs_comes_along_as_it_is_installed(small: Small, 
     assert installed_versions(root / ".venv") == {"alpha": "2.0", "beta": "1.0", "gamma": "1.0"}
     assert (site / "beta.py").read_text() == "mine = 1\n"
     assert done.table.equal
+
+
+def test_from_one_capsule_to_another_and_back(small: Small, tmp_path: Path) -> None:
+    older = make_capsule(tmp_path / "older", small.origins, commit=0, wheel="alpha1")
+    root, models, store = tmp_path / "Comfy UI é", [small.folder / "mine"], ModelStore(tmp_path / "store")
+    assert restore(older, root, models_from=models, store=store).table.equal
+    first = whole_tree(root)
+    assert small.into(root, "exact").table.equal
+    assert (root / "nodes.py").read_text() == "new = 1\n"
+    second = {name: file for name, file in whole_tree(root).items() if not name.startswith(".comfy-capsule")}
+    assert restore_existing(older, root, "exact", models_from=models, store=store).table.equal
+    assert verify(older, root).equal
+    rollback(root)
+    assert whole_tree(root) == second
+    assert whole_tree(root) != first
+
+
+def test_what_is_inside_a_pack_comes_along(small: Small, tmp_path: Path) -> None:
+    root = small.install(tmp_path / "ComfyUI", packs={"tint": 0}, wheels=["alpha2"])
+    own = root / "custom_nodes/tint/own"
+    (own / "venv/bin").mkdir(parents=True)
+    (own / "venv/bin/python").symlink_to("/usr/bin/env")
+    (own / "weights.bin").write_bytes(bytes(17 << 20))
+    (own / "run.sh").write_text("")
+    (own / "run.sh").chmod(0o755)
+    (own / "naïve name").write_text("")
+    git("init", "--quiet", own / "repository", cwd=own)
+    commit_all(own / "repository", "mine")
+    before = {name: file for name, file in whole_tree(own).items() if name != "t.bin"}
+    small.into(root, "merge")
+    found = whole_tree(own)
+    assert found.pop("t.bin")[1] == USED
+    assert found == before
+    assert (own / "run.sh").stat().st_nlink == 1  # an edit does not reach the backup
+    assert git("status", "--porcelain", cwd=root / "custom_nodes/tint") == ""
+
+
+def test_a_pack_with_a_submodule_is_replaced_whole(small: Small, tmp_path: Path) -> None:
+    commits = [Commit(text, {"inner.py": f"{text}\n"}) for text in ("1", "2")]
+    inner = build_pack(tmp_path / "origins", "inner", *commits)
+    tree = tmp_path / "nested"
+    git("init", "--quiet", tree, cwd=tmp_path)
+    git(*LOCAL, "submodule", "add", "--quiet", inner.url, "inner", cwd=tree)
+    made = []
+    for commit in inner.commits:
+        git("checkout", "--quiet", "--detach", commit, cwd=tree / "inner")
+        made.append(commit_all(tree, commit))
+    publish(tree, tmp_path / "origins/nested.git")
+    nested = Published("nested", tmp_path / "origins/nested.git", tuple(made))
+
+    def with_nested(root: Path, commit: int) -> Path:
+        small.install(root, packs={"tint": -1}, wheels=["alpha2"])
+        pack = clone_pack(nested, root / "custom_nodes", made[commit])
+        git(*LOCAL, "submodule", "update", "--quiet", "--init", cwd=pack)
+        return root
+
+    taken = snapshot_install(as_small(with_nested(tmp_path / "source", -1)), name="w")
+    files = {**small.capsule.files, **taken.files}
+    packs = (*small.capsule.lock.packs, next(pack for pack in taken.lock.packs if pack.name == "nested"))
+    lock = small.capsule.lock.model_copy(update={"packs": tuple(sorted(packs, key=lambda pack: pack.path))})
+    capsule = replace(small.capsule, lock=lock, files=files)
+    root = with_nested(tmp_path / "ComfyUI", 0)
+    before = whole_tree(root)
+    models, store = [small.folder / "mine"], ModelStore(tmp_path / "store")
+    assert restore_existing(capsule, root, "exact", models_from=models, store=store).table.equal
+    assert (root / "custom_nodes/nested/inner/inner.py").read_text() == "2\n"
+    rollback(root)
+    assert whole_tree(root) == before
+    (root / "custom_nodes/nested/inner/inner.py").write_text("mine\n")
+    with pytest.raises(Blocked, match=r"inner/inner\.py"):
+        restore_existing(capsule, root, "exact", models_from=models, store=store)
