@@ -199,11 +199,13 @@ def contract_client(path: Path, language: Language, url: str) -> str:
     return client(read_capsule(path).contract, language, url)
 
 
-def plan(path: Path, into: Path, *, existing: Mode | None, trust: bool, models_from: Sequence[Path]) -> Plan:
+def plan(
+    path: Path, into: Path, *, existing: Mode | None, trust: bool, models_from: Sequence[Path], report: Report
+) -> Plan:
     """What `restore` would do; nothing is done."""
     capsule = read_capsule(path)
     if existing is not None:
-        return plan_existing(capsule, into, existing, trust=trust, models_from=models_from)
+        return plan_existing(capsule, into, existing, trust=trust, models_from=models_from, report=report)
     return plan_restore(capsule, into, trust=trust, models_from=models_from)
 
 

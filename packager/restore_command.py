@@ -57,7 +57,8 @@ def restore(
             ended = resume(again, report) if resumed else rollback(again)
         terminal.show_ended(ended, as_json)
     elif capsule is not None and into is not None and dry_run:
-        plan = actions.plan(capsule, into, existing=existing, trust=trust, models_from=models_from)
+        with terminal.progress_bars(as_json) as report:
+            plan = actions.plan(capsule, into, existing=existing, trust=trust, models_from=models_from, report=report)
         terminal.show_plan(plan, as_json)
         if isinstance(plan, ExistingPlan) and plan.against:
             sys.exit(Blocked.exit_status)

@@ -120,6 +120,7 @@ def test_killed_at_any_step_it_is_resumed_or_undone(ready: Ready, tmp_path: Path
     assert ready.steps > 20
     assert ready.before != ready.after
     total = count(lambda: ready.copied(tmp_path / "counted", resume))
+    assert total > 100
     for at in points(total):
         for end in (resume, rollback):
             folder = tmp_path / f"{at}-{end.__name__}"

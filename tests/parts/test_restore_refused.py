@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -258,25 +259,28 @@ def test_two_at_once_are_refused(small: Small, tmp_path: Path) -> None:
     assert seen == ["restore-running"] * 3
 
 
-@pytest.mark.parametrize("size", [1, 60, 200])
-def test_a_full_disk_leaves_it_as_it_was(size: int, small: Small, tmp_path: Path) -> None:
-    """`size` is what is left of the disk, in KiB: nothing, enough for some of the new, for nearly all of it."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], check=True)
-    try:
-        root = small.kind("other-version", disk / "ComfyUI")
-        free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_bsize
-        (disk / "full").write_bytes(bytes(max(0, free - (size << 10))))
-        before = whole_tree(root)
-        with pytest.raises(CapsuleError) as caught:
-            restore_existing(
-                small.capsule, root, "merge", models_from=[small.folder / "mine"], store=ModelStore(tmp_path / "store")
-            )
-        assert caught.value.code == "disk-full"
-        assert whole_tree(root) == before
-    finally:
-        subprocess.run(["umount", disk], check=True)
+def test_an_origin_that_is_gone_leaves_it_as_it_was(small: Small, tmp_path: Path) -> None:
+    root = small.kind("other-version", tmp_path / "ComfyUI")
+    before = whole_tree(root)
+    tint = {"origin": (tmp_path / "nowhere").as_uri(), "bundle": ""}
+    packs = [pack.model_copy(update=tint) if pack.name == "tint" else pack for pack in small.capsule.lock.packs]
+    capsule = replace(small.capsule, lock=small.capsule.lock.model_copy(update={"packs": tuple(packs)}))
+    with pytest.raises(CapsuleError, match="nowhere") as caught:
+        restore_existing(capsule, root, "merge", store=ModelStore(tmp_path / "store"))
+    assert caught.value.code == "origin-gone"
+    assert whole_tree(root) == before
+
+
+@pytest.mark.parametrize("name", ["custom_nodes/other/evil.py", "custom_nodes/evil.py", ".comfy-capsule/x", ".venv/x"])
+def test_a_capsule_puts_no_file_where_it_has_no_business(name: str, small: Small, tmp_path: Path) -> None:
+    root = small.kind("other-packs", tmp_path / "ComfyUI")
+    before = whole_tree(root)
+    file = small.capsule.lock.files[0].model_copy(update={"name": name})
+    capsule = replace(small.capsule, lock=small.capsule.lock.model_copy(update={"files": (file,)}))
+    with pytest.raises(BadInput) as caught:
+        restore_existing(capsule, root, "merge", store=ModelStore(tmp_path / "store"))
+    assert caught.value.code == "capsule-unsafe-name"
+    assert whole_tree(root) == before
 
 
 def test_what_cannot_be_renamed_is_put_back(small: Small, tmp_path: Path) -> None:
@@ -367,7 +371,7 @@ def test_the_command_plans_restores_and_undoes(
     git("checkout", "--quiet", "--", ".", cwd=root / "custom_nodes/tint")
     before = whole_tree(root)
     status, out, err = command(*words, "--existing", "merge", "--dry-run")
-    assert (status, err) == (0, "")
+    assert (status, err) == (0, "plan …\nverify …\n")
     assert whole_tree(root) == before
     status, out, err = command(*words, "--existing", "merge", "--json")
     assert status == 0, err

@@ -72,7 +72,7 @@ def build(
     for name in os.listdir(root / CACHES) if (root / CACHES).is_dir() else ():
         (new / CACHES / name).mkdir(parents=True, exist_ok=True)  # the start script names these too
     script = write_start_script(new, target.venv).name
-    return _steps(root, new, work, tops, script, target.venv)
+    return _steps(root, new, work, tops, script)
 
 
 def _make_python(capsule: Capsule, target: Target, work: Work, venv: Path, report: Report, *, trust: bool) -> None:
@@ -94,7 +94,7 @@ def _core_tops(root: Path, new: Path) -> set[str]:
     return {*before, *os.listdir(new), ".git"} - NOT_CORE
 
 
-def _steps(root: Path, new: Path, work: Work, tops: set[str], script: str, venv: str) -> tuple[Step, ...]:
+def _steps(root: Path, new: Path, work: Work, tops: set[str], script: str) -> tuple[Step, ...]:
     moves = _Moves(root)
     for name, aside in work.aside.items():
         moves.steps.append(Step(source=f"here/{name}", target=f"here/{aside}"))

@@ -49,7 +49,7 @@ class Work(BaseModel):
         carried_over: the checkouts, of packs, whose ignored files the new one gets.
         python: whether the environment is made anew; taken_along: installed distributions that come into it.
         kept: what is there beside the capsule's afterwards.
-        trees: the checkouts that are replaced or moved, by what findings call them.
+        trees: the checkouts that are replaced or moved: packs by their place, ComfyUI itself by ``""``.
     """
 
     model_config = ConfigDict(frozen=True)

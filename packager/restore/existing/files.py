@@ -40,11 +40,13 @@ def plan_files(
 
 def _plan_used(draft: Draft, capsule: Capsule, report: Report, models_from: Sequence[Path], store: ModelStore) -> None:
     files = list(used_files(capsule, ALL))
+    own = tuple(f"custom_nodes/{pack.path}/" for pack in capsule.lock.packs)
     made = tuple(f"custom_nodes/{pack.path}/" for pack in draft.packs)
     for file, row in zip(files, file_rows(files, draft.target.install, report), strict=True):
         name = used_place(file)
-        if name.partition("/")[0] in (RESTORES, draft.target.venv):
-            message = f"The lock names a used file {name!r}, which is none of ComfyUI's own."
+        top = name.partition("/")[0]
+        if top in (RESTORES, draft.target.venv) or (top == "custom_nodes" and not name.startswith(own)):
+            message = f"The lock names a used file {name!r}, which is none of ComfyUI's nor of a pack in it."
             raise BadInput("capsule-unsafe-name", message, "Do not use this capsule; ask its author for a new one.")
         source, risk = whence(as_model(file), models_from, store)
         if carried_bytes(capsule, file) is not None:

@@ -87,7 +87,8 @@ def restore_existing(
             plan, work, target = draw_up(capsule, root, mode, report, trust=trust, models_from=models_from, store=store)
         refuse_against(plan.against, root)
         journal = Journal(root)
-        with _full_disk_told(root), journal.building() as folder, _full_disk_told(root):  # before and after cleaning
+        # Inside too, while what was built still fills it.
+        with _full_disk_told(journal), journal.building() as folder, _full_disk_told(journal):
             with timed(seconds, "build"):
                 steps = build(
                     fitted(capsule), target, work, folder, report, trust=trust, models_from=models_from, store=store
@@ -166,15 +167,16 @@ def rollback(into: Path) -> Ended:
 
 
 @contextmanager
-def _full_disk_told(root: Path) -> Iterator[None]:
+def _full_disk_told(journal: Journal) -> Iterator[None]:
     """What fails because the disk is full says so: git and uv do not always. Raises CapsuleError ``disk-full``."""
     try:
         yield
     except (CapsuleError, OSError) as error:
         full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        if isinstance(error, (BadInput, Blocked, Cancelled)) or (not full and disk_usage(root).free > _LITTLE):
+        full = full or disk_usage(journal.root).free < _LITTLE
+        if isinstance(error, (BadInput, Blocked, Cancelled)) or not full or journal.state() == "open":
             raise
-        message = f"The disk of {root} is full; it is as it was before."
+        message = f"The disk of {journal.root} is full; it is as it was before."
         raise CapsuleError("disk-full", message, "Make room there: the new is built beside the old.") from error
 
 

@@ -14,7 +14,8 @@ from ..compare import pack_words, some
 from ..plan import carried_size, origin_words
 from .draft import Change, Draft
 
-CORE = "ComfyUI"
+#: The key of ComfyUI itself among trees, whose others are packs by their place.
+CORE = ""
 
 # What says where carried bytes are, and what only a run or a graph can tell.
 _Exclude = dict[str, Any]
@@ -67,14 +68,14 @@ def plan_packs(draft: Draft, capsule: Capsule) -> None:
 
 
 def in_the_way(trees: Mapping[str, Path]) -> Iterator[Finding]:
-    """One finding a checkout, by what it is called, that holds what nothing would give back; each blocks."""
-    for subject, folder in trees.items():
-        work = local_work(folder, NOT_CORE if subject == CORE else ())
-        what = subject if subject == CORE else f"The pack {subject}"
+    """One finding a checkout, of `Work.trees`, that holds what nothing would give back; each blocks."""
+    for name, folder in trees.items():
+        work = local_work(folder, NOT_CORE if name == CORE else ())
+        subject = name or "ComfyUI"
+        what = f"The pack {subject}" if name else subject
         if work.elsewhere:
-            yield _finding(
-                "checkout-elsewhere", subject, f"{what} is a worktree: its repository lies elsewhere.", _MOVE
-            )
+            told = f"{what} is a worktree: its repository lies elsewhere."
+            yield _finding("checkout-elsewhere", subject, told, _MOVE)
         elif work.unreadable:
             yield _finding("checkout-unreadable", subject, f"git cannot read {what}: {work.unreadable}", _REPAIR)
         elif work.files:
@@ -156,8 +157,9 @@ def _core_words(found: ComfyUI) -> str:
 
 def _no_checkout(root: Path, wanted: ComfyUI, found: ComfyUI) -> Finding:
     whose = f"The ComfyUI in {root}" if found.kind != "git" else "The capsule's ComfyUI"
-    told = f"{whose} is no git checkout ({(found if found.kind != 'git' else wanted).kind}): nobody can tell which "
-    return _finding("core-no-checkout", CORE, f"{told}files in its folder are yours.", "Restore into a new folder.")
+    kind = found.kind if found.kind != "git" else wanted.kind
+    told = f"{whose} is no git checkout ({kind}): nobody can tell which files in its folder are yours."
+    return _finding("core-no-checkout", "ComfyUI", told, "Restore into a new folder.")
 
 
 def _finding(code: str, subject: str, message: str, cure: str) -> Finding:
