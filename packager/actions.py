@@ -20,7 +20,7 @@ from .export import make_capsule, workflow_name
 from .materialise import Packs, lock_platform
 from .progress import Report
 from .remote import export_remote, is_address, snapshot_remote
-from .restore import Plan, Restored, Table, plan_restore
+from .restore import Mode, Plan, Restored, Table, plan_existing, plan_restore, restore_existing
 from .restore import restore as restore_capsule
 from .restore import verify as verify_install
 from .snapshot import Snapshot, snapshot_install, write_lock
@@ -235,14 +235,24 @@ def contract_client(path: Path, language: Language, url: str) -> str:
     return client(read_capsule(path).contract, language, url)
 
 
-def plan(path: Path, into: Path, *, trust: bool, models_from: Sequence[Path]) -> Plan:
+def plan(
+    path: Path, into: Path, *, existing: Mode | None, trust: bool, models_from: Sequence[Path], report: Report
+) -> Plan:
     """What `restore` would do; nothing is done."""
-    return plan_restore(read_capsule(path), into, trust=trust, models_from=models_from)
+    capsule = read_capsule(path)
+    if existing is not None:
+        return plan_existing(capsule, into, existing, trust=trust, models_from=models_from, report=report)
+    return plan_restore(capsule, into, trust=trust, models_from=models_from)
 
 
-def restore(path: Path, into: Path, *, trust: bool, models_from: Sequence[Path], report: Report) -> Restored:
-    """Make the ComfyUI of the capsule in the new folder `into`, and compare it with the capsule."""
-    return restore_capsule(read_capsule(path), into, trust=trust, models_from=models_from, report=report)
+def restore(
+    path: Path, into: Path, *, existing: Mode | None, trust: bool, models_from: Sequence[Path], report: Report
+) -> Restored:
+    """Make the ComfyUI of the capsule in the new folder `into`, or of the `existing` one there; compare it with it."""
+    capsule = read_capsule(path)
+    if existing is not None:
+        return restore_existing(capsule, into, existing, trust=trust, models_from=models_from, report=report)
+    return restore_capsule(capsule, into, trust=trust, models_from=models_from, report=report)
 
 
 def verify(path: Path, comfy: Path, *, trust: bool, report: Report) -> Table:

@@ -13,7 +13,7 @@ _NAMES = (
     *("snapshot", "export", "inspect", "contract", "serve", "build", "run", "restore", "verify", "diff"),
     *("vendor", "models", "versions", "digests"),
 )
-_APART = {name: f"{name}_command" for name in ("build", "models", "run", "serve", "vendor", "versions")}
+_APART = {name: f"{name}_command" for name in ("build", "models", "restore", "run", "serve", "vendor", "versions")}
 
 
 class _Commands(click.Group):

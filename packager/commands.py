@@ -210,30 +210,6 @@ def contract_diff(before: Path, after: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("capsule", type=FILE)
-@click.option("--into", required=True, type=FOLDER, help="The new ComfyUI folder.")
-@click.option("--trust", is_flag=True, help="Code of this capsule may run here: boot it to prove the result.")
-@click.option("--models-from", type=FOLDER, multiple=True, help="Look for models here, by their sha256.")
-@click.option("--dry-run", is_flag=True, help="Only say what would happen.")
-@json_option
-def restore(
-    capsule: Path, into: Path, trust: bool, models_from: tuple[Path, ...], dry_run: bool, as_json: bool
-) -> None:
-    """Make the exact ComfyUI of a capsule in a new folder, and prove it.
-
-    Example: comfy-capsule restore w.capsule.zip --into ~/ComfyUI-portrait --trust
-    """
-    if dry_run:
-        terminal.show_plan(actions.plan(capsule, into, trust=trust, models_from=models_from), as_json)
-        return
-    with terminal.progress_bars(as_json) as report:
-        done = actions.restore(capsule, into, trust=trust, models_from=models_from, report=report)
-    terminal.show_restored(done, as_json)
-    if not done.table.equal:
-        sys.exit(1)
-
-
-@click.command()
 @click.argument("capsule", type=FILE, required=False)
 @click.option("--comfy", type=FOLDER, metavar="DIR", help="The ComfyUI to compare.")
 @click.option("--image", metavar="TAG", help="The image to compare; without a capsule, with the one that is in it.")

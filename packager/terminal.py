@@ -22,7 +22,7 @@ from .errors import CapsuleError
 from .model_files import ModelFile
 from .progress import Progress as Event
 from .progress import Report, silent
-from .restore import PLAN_COLUMNS, Plan, Restored, Table
+from .restore import Ended, ExistingPlan, Plan, Restored, RestoredExisting, Table
 from .vendor import SealingPlan
 
 _out = Console(soft_wrap=True, highlight=False)
@@ -176,7 +176,11 @@ def show_plan(plan: Plan, as_json: bool) -> None:
     if as_json:
         show_json(plan.model_dump(mode="json"))
         return
-    show_table(f"Capsule {plan.capsule} into {plan.target}", PLAN_COLUMNS, (step.line for step in plan.steps))
+    show_table(f"Capsule {plan.capsule} into {plan.target}", plan.columns, (step.line for step in plan.steps))
+    if isinstance(plan, ExistingPlan):
+        show_findings(plan.against)
+        if plan.backup:
+            say(f"{'note':<9} The backup of the restore before, {decimal(plan.backup)}, goes when this one is done.")
     show_findings(plan.findings)
 
 
@@ -233,8 +237,26 @@ def show_restored(done: Restored, as_json: bool) -> None:
     if as_json:
         show_json(done.model_dump(mode="json"))
         return
+    if isinstance(done, RestoredExisting):
+        changed = (change.line for change in done.changes if change.action not in ("keep", "check"))
+        show_table("Changed", ExistingPlan.columns, changed)
     show_comparison(done.table, as_json)
     say(f"restored  {done.path}")
+    if isinstance(done, RestoredExisting):
+        say(f"backup    {decimal(done.backup)}; undo: comfy-capsule restore --rollback {done.path}")
+
+
+def show_ended(ended: Ended, as_json: bool) -> None:
+    """How a restore ended that was taken up again."""
+    if as_json:
+        show_json(ended.model_dump(mode="json"))
+    elif ended.how == "applied":
+        say(f"finished  {ended.path}; prove it: comfy-capsule verify CAPSULE --comfy {ended.path}")
+        say(f"backup    {decimal(ended.backup)}; undo: comfy-capsule restore --rollback {ended.path}")
+    elif ended.how == "nothing-changed":
+        say(f"stopped   the restore into {ended.path} had changed nothing yet")
+    else:
+        say(f"undone    {ended.path} is as it was before the restore of capsule {ended.capsule}")
 
 
 def show_contract_difference(difference: ContractDifference, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from .digests import canonical_json, environment_digest, sha256_bytes, sha256_fi
 from .files import (
     LEFT_OUT,
     NOT_CORE,
+    RESTORES,
     START_SCRIPTS,
     CheckoutFiles,
     beyond_links,
@@ -66,6 +67,7 @@ __all__ = [
     "LINE_ENDS",
     "NOBODY",
     "NOT_CORE",
+    "RESTORES",
     "SMALLEST_PART",
     "START_SCRIPTS",
     "SUFFIX",

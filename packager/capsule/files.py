@@ -18,9 +18,13 @@ LEFT_OUT = frozenset({".git", "__pycache__", ".venv", "venv", "node_modules", ".
 #: What restore puts beside ComfyUI's ``main.py`` to start it; no part of the tree.
 START_SCRIPTS = ("start-comfyui.sh", "start-comfyui.bat")
 
+#: At ComfyUI's top: what a restore into it keeps there, see `restore.existing`.
+RESTORES = ".comfy-capsule"
+
 #: At ComfyUI's top, but no part of it: the lock's other parts, what it makes, what belongs to this one machine.
 NOT_CORE = frozenset(
-    {"custom_nodes", "models", "input", "output", "temp", "user", "extra_model_paths.yaml", CACHES} | {*START_SCRIPTS}
+    {"custom_nodes", "models", "input", "output", "temp", "user", "extra_model_paths.yaml", CACHES, RESTORES}
+    | {*START_SCRIPTS}
 )
 
 _HEAD = 64 << 10  # bytes of a file that tell whether it holds a secret

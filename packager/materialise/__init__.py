@@ -20,7 +20,7 @@ from .python import (
     venv_python,
 )
 from .sources import Packs, Sources, chosen_packs, materialise_sources, pack_place, refuse_sources
-from .used_files import as_model, carried_bytes, place_used_files, used_files, used_place
+from .used_files import as_model, carried_bytes, exclude_rule, place_used_files, used_files, used_place
 from .uvlock import OWN_INDEX, uv_lock_offline
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "chosen_packs",
     "derived",
     "download_to",
+    "exclude_rule",
     "fetch_commit",
     "find_python",
     "fitted",

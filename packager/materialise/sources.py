@@ -44,7 +44,9 @@ def chosen_packs(capsule: Capsule, packs: Packs) -> tuple[Pack, ...]:
     return tuple(pack for pack in capsule.lock.packs if packs == "all" or pack.used)
 
 
-def materialise_sources(capsule: Capsule, folder: Path, report: Report, *, packs: Packs, with_git: bool) -> Sources:
+def materialise_sources(
+    capsule: Capsule, folder: Path, report: Report, *, packs: Packs, with_git: bool, core: bool = True
+) -> Sources:
     """Put ComfyUI into ``folder/ComfyUI`` and packs into its ``custom_nodes/``, fetched in parallel, proved.
 
     Nothing that is fetched is run. A disabled pack comes back disabled (``NAME.disabled``).
@@ -53,6 +55,7 @@ def materialise_sources(capsule: Capsule, folder: Path, report: Report, *, packs
         folder: must not hold ``ComfyUI`` yet. What a failure leaves in it is the caller's to remove.
         packs: ``used`` by the graph, or ``all`` that were recorded.
         with_git: leave ordinary (shallow, detached) checkouts, or bare files without ``.git``.
+        core: make ComfyUI itself; without it there is only a folder for the packs.
 
     Raises:
         BadInput: ``capsule-unsafe-name``, ``capsule-bad-origin``, ``pack-twice``, ``capsule-part-missing``.
@@ -63,14 +66,16 @@ def materialise_sources(capsule: Capsule, folder: Path, report: Report, *, packs
     refuse_sources(capsule, wanted)
     comfyui = folder / "ComfyUI"
     staging = folder / ".packs"  # beside ComfyUI, so that its checkout finds an empty folder
-    core, files, vendored = capsule.lock.comfyui, capsule.files, bundles(capsule.vendored)
+    said, files, vendored = capsule.lock.comfyui, capsule.files, bundles(capsule.vendored)
     tree = partial(make_tree, files=files, vendored=vendored, with_git=with_git)
-    jobs: list[tuple[str, Callable[[], list[str]]]] = [("", partial(tree, "ComfyUI", core, comfyui, without=NOT_CORE))]
+    jobs: list[tuple[str, Callable[[], list[str]]]] = []
+    if core:
+        jobs.append(("", partial(tree, "ComfyUI", said, comfyui, without=NOT_CORE)))
     for pack in wanted:
         subject = f"the pack {pack.name!r}"
         made = partial(tree, subject, pack, staging / pack_place(pack))
         jobs.append((f"custom_nodes/{pack_place(pack)}", made))
-    names = _all(jobs, report)
+    names = _all(jobs, report) if jobs else {}
     placed = {}
     for pack in wanted:
         name = pack_place(pack)

@@ -95,6 +95,11 @@ def place_used_files(
     report(Progress(phase="files", done=len(wanted), total=len(wanted)))
 
 
+def exclude_rule(name: str) -> str:
+    """The line of a ``.git/info/exclude`` that has git ignore the file `name` of its checkout, and no other."""
+    return "/" + _SPECIAL.sub(r"\\\1", name)
+
+
 def _ignore(root: Path, target: Path) -> None:
     """Where it came from git ignored it, perhaps by a rule of that machine: say so in the checkout that it lies in."""
     for folder in target.parents:
@@ -102,7 +107,7 @@ def _ignore(root: Path, target: Path) -> None:
             return
         if is_checkout(folder):
             break
-    rule = "/" + _SPECIAL.sub(r"\\\1", target.relative_to(folder).as_posix())
+    rule = exclude_rule(target.relative_to(folder).as_posix())
     excluded = folder / os.fsdecode(git(folder, "rev-parse", "--git-path", "info/exclude").strip())
     excluded.parent.mkdir(exist_ok=True)
     with excluded.open("a", encoding="utf-8") as file:

@@ -68,19 +68,19 @@ def apply(
     target, here = check_target(into), fitted(capsule)
     seconds: dict[str, float] = {}
     with _beside(target) as beside:
-        with _timed(seconds, "sources"):
+        with timed(seconds, "sources"):
             comfyui = materialise_sources(capsule, beside, report, packs=packs, with_git=True).comfyui
-        with _timed(seconds, "python"):
+        with timed(seconds, "python"):
             venv = place(comfyui, ".venv")
             held = capsule.vendored
             install_python(here.lock, here.pylock, venv, report, trust=trust, files=here.files, vendored=held)
-        with _timed(seconds, "models"):
+        with timed(seconds, "models"):
             models = capsule.lock.models
             place_models(models, comfyui, report, models_from=models_from, store=store, vendored=held)
             place_inputs(capsule, comfyui, report)
             place_used_files(capsule, comfyui, report, packs=packs, models_from=models_from, store=store)
         write_start_script(comfyui)
-        with _timed(seconds, "verify"):
+        with timed(seconds, "verify"):
             table = verify_bytes(capsule, comfyui, packs=packs, report=report)
         if not table.equal:
             wrong = "; ".join(
@@ -96,19 +96,23 @@ def apply(
     return Applied(path=target, table=table, seconds=seconds)
 
 
-def write_start_script(comfyui: Path) -> Path:
-    """Write the script that starts ComfyUI with its own Python; git is told not to see it as a local change."""
+def write_start_script(comfyui: Path, venv: str = ".venv") -> Path:
+    """Write the script that starts ComfyUI with its own Python; git is told not to see it as a local change.
+
+    Args:
+        venv: the name of its environment's folder.
+    """
     windows = sys.platform == "win32"
     script = place(comfyui, START_SCRIPTS[windows])
     environment = cache_environment(comfyui)
     caches = [(name, Path(path).relative_to(comfyui).as_posix()) for name, path in environment.items()]
     if windows:
         told = "".join(f"set {name}=%CD%\\{path}\r\n".replace("/", "\\") for name, path in caches)
-        text = f'@echo off\r\ncd /d "%~dp0"\r\n{told}.venv\\Scripts\\python.exe main.py %*\r\n'
+        text = f'@echo off\r\ncd /d "%~dp0"\r\n{told}{venv}\\Scripts\\python.exe main.py %*\r\n'
     else:
         text = "#!/bin/sh\n# Starts this ComfyUI with its own Python; arguments go to main.py.\n"
         told = "".join(f'export {name}="$PWD/{path}" && ' for name, path in caches)
-        text += f'cd "$(dirname "$0")" && {told}exec .venv/bin/python main.py "$@"\n'
+        text += f'cd "$(dirname "$0")" && {told}exec {venv}/bin/python main.py "$@"\n'
     script.write_text(text, newline="")
     script.chmod(script.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
     if is_checkout(comfyui):
@@ -122,6 +126,20 @@ def _beside(target: Path) -> Iterator[Path]:
     """An empty folder on the target's own file system, gone when the block ends, whichever way."""
     near = next(folder for folder in target.parents if folder.is_dir())
     beside = near / f".{target.name}.comfy-capsule-restoring"
+    with locked(target):
+        try:
+            if beside.exists():  # of a run that was killed: nobody else holds the lock
+                remove_tree(beside)
+            beside.mkdir()
+            yield beside
+        finally:
+            if beside.exists():
+                remove_tree(beside)
+
+
+@contextmanager
+def locked(target: Path) -> Iterator[None]:
+    """Nobody else restores into `target` in this block. Raises BadInput ``restore-running``."""
     locks = user_state_path("comfy-capsule", appauthor=False) / "locks"
     locks.mkdir(parents=True, exist_ok=True)
     lock = FileLock(locks / f"{sha256(os.fsencode(target)).hexdigest()[:32]}.lock")
@@ -131,18 +149,14 @@ def _beside(target: Path) -> Iterator[Path]:
         message = f"Another restore into {target} is running."
         raise BadInput("restore-running", message, "Wait for it, or stop it.") from error
     try:
-        if beside.exists():  # of a run that was killed: nobody else holds the lock
-            remove_tree(beside)
-        beside.mkdir()
-        yield beside
+        yield
     finally:
-        if beside.exists():
-            remove_tree(beside)
         lock.release()
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+def timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    """Note how long the block took, in seconds."""
     start = time.monotonic()
     yield
     seconds[phase] = round(time.monotonic() - start, 3)

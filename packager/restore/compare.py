@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,6 +30,9 @@ from ..materialise import LockedPython, pack_place, used_place
 from ..progress import Report, silent
 from ..workflow import frozen_signature
 from .table import Row, row
+
+#: What is expected of a thing that the capsule does not have and that may be there.
+KEPT = "kept"
 
 _SHORT = 12  # hex digits shown of a digest; what is compared is the whole
 
@@ -62,15 +65,20 @@ def system_rows(expected: System, found: System) -> Iterator[Row]:
         yield row("system", program.name, "called", "called" if program.name in programs else "not called")
 
 
-def pack_rows(expected: Sequence[Pack], found: Sequence[Pack]) -> Iterator[Row]:
-    """One row a pack: its kind, commit, tree and state; then those that the capsule does not have."""
+def pack_rows(expected: Sequence[Pack], found: Sequence[Pack], kept: Collection[str] = ()) -> Iterator[Row]:
+    """One row a pack: its kind, commit, tree and state; then those that the capsule does not have.
+
+    Args:
+        kept: the places of those that may be there beside the capsule's.
+    """
     here = {pack_place(pack): pack for pack in found}
     for pack in expected:
         other = here.pop(pack_place(pack), None)
         same = other is not None and _pack_facts(pack) == _pack_facts(other)
-        yield row("pack", pack.name, _pack_words(pack), _pack_words(other) if other else "missing", same)
-    for pack in here.values():
-        yield row("pack", pack.name, "not there", _pack_words(pack), False)
+        yield row("pack", pack.name, pack_words(pack), pack_words(other) if other else "missing", same)
+    for place, pack in here.items():
+        said = KEPT if place in kept else "not there"
+        yield row("pack", pack.name, said, pack_words(pack), place in kept)
 
 
 def _pack_facts(pack: Pack) -> tuple[object, ...]:
@@ -78,20 +86,27 @@ def _pack_facts(pack: Pack) -> tuple[object, ...]:
     return (pack.kind, pack.registry, pack.commit, pack.tree, pack.enabled, inside)
 
 
-def _pack_words(pack: Pack) -> str:
+def pack_words(pack: Pack) -> str:
+    """What a pack is, in few words."""
     words = [pack.kind, pack.registry or pack.commit[:_SHORT], f"tree {pack.tree[:_SHORT]}"]
     if pack.submodules:
         words.append(f"{len(pack.submodules)} submodules")
     return " ".join(word for word in [*words, "" if pack.enabled else "disabled"] if word)
 
 
-def python_rows(expected: LockedPython, found: LockedPython) -> Iterator[Row]:
+def python_rows(expected: LockedPython, found: LockedPython, kept: Collection[str] = ()) -> Iterator[Row]:
     """One row a distribution: its version, what its RECORD lists, and its files that are not as listed.
 
     What the capsule carries of changed files counts as equal, everything else that is changed does not.
+
+    Args:
+        kept: the names of distributions that may be there beside the capsule's.
     """
     wanted, here = expected.versions(), found.versions()
     for name in sorted(wanted | here):
+        if name not in wanted and name in kept:
+            yield row("python", name, KEPT, here[name], True)
+            continue
         if name not in wanted or name not in here:
             yield row("python", name, wanted.get(name, "not there"), here.get(name, "missing"), False)
             continue

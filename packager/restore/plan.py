@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -35,8 +36,6 @@ from ..materialise import (
 from ..snapshot import missing_here
 from .compare import some
 
-COLUMNS = ("what", "item", "from", "size", "risk")
-
 
 class Step(BaseModel):
     """One thing that will be done. `size` is in bytes, 0 where it is not known before."""
@@ -51,7 +50,7 @@ class Step(BaseModel):
 
     @property
     def line(self) -> tuple[str, ...]:
-        """As a line of the table, after `COLUMNS`."""
+        """As a line of the table, after `Plan.columns`."""
         return (self.what, self.item, self.source, f"{self.size:,}" if self.size else "", self.risk)
 
 
@@ -59,6 +58,7 @@ class Plan(BaseModel):
     """What `restore` would do. Making one changes nothing and asks no network."""
 
     model_config = ConfigDict(frozen=True)
+    columns: ClassVar[tuple[str, ...]] = ("what", "item", "from", "size", "risk")
 
     capsule: str  # its id
     target: Path
@@ -88,13 +88,13 @@ def plan_restore(
     refuse_python(here.lock, read_pylock(here.pylock), here.files, trust=trust)
     steps = (
         *_source_steps(capsule, packs),
-        *_python_steps(here, trust),
-        *_translated_steps(translation(capsule, here)),
-        *_system_steps(capsule.lock),
+        *python_steps(here, trust),
+        *translated_steps(translation(capsule, here)),
+        *system_steps(capsule.lock),
         *_model_steps(capsule, models_from, store or ModelStore()),
         *_file_steps(capsule, packs, models_from, store or ModelStore()),
         *(Step(what="input", item=item.name, source="the capsule", size=item.size) for item in capsule.lock.inputs),
-        _verify_step(trust),
+        verify_step(trust),
     )
     return Plan(capsule=capsule.digests.id, target=target, steps=steps, findings=capsule.lock.findings)
 
@@ -110,22 +110,21 @@ def check_target(into: Path) -> Path:
         return target
     if target.exists():
         what = "holds files already" if target.is_dir() else "is a file"
-        raise BadInput(
-            "target-not-empty", f"{target} {what}; nothing was changed.", "Name a folder that is new or empty."
-        )
+        cure = "Name a folder that is new or empty, or say --existing merge or exact for the ComfyUI in it."
+        raise BadInput("target-not-empty", f"{target} {what}; nothing was changed.", cure)
     return target
 
 
 def _source_steps(capsule: Capsule, packs: Packs) -> Iterator[Step]:
     core = capsule.lock.comfyui
-    yield Step(what="comfyui", item=core.version, source=_origin(capsule, core), size=_carried(capsule, core))
+    yield Step(what="comfyui", item=core.version, source=origin_words(capsule, core), size=carried_size(capsule, core))
     for pack in chosen_packs(capsule, packs):
         risk = f"its {pack.install_script} is not run" if pack.install_script else ""
-        size = _carried(capsule, pack)
-        yield Step(what="pack", item=pack_place(pack), source=_origin(capsule, pack), size=size, risk=risk)
+        size = carried_size(capsule, pack)
+        yield Step(what="pack", item=pack_place(pack), source=origin_words(capsule, pack), size=size, risk=risk)
 
 
-def _origin(capsule: Capsule, source: Source) -> str:
+def origin_words(capsule: Capsule, source: Source) -> str:
     """Where the tree comes from, in words."""
     if source.kind != "git":
         return "the capsule"
@@ -135,13 +134,15 @@ def _origin(capsule: Capsule, source: Source) -> str:
     return f"{where} {source.commit[:12]}{inside}{', with local changes' if source.patch else ''}"
 
 
-def _carried(capsule: Capsule, source: Source) -> int:
+def carried_size(capsule: Capsule, source: Source) -> int:
+    """How many bytes of it the capsule carries."""
     carried = sum(len(capsule.files.get(name, b"")) for name in (source.patch, source.bundle, source.carried))
     held = bundles(capsule.vendored)
     return carried + sum(held[item.commit].size for item in (source, *source.submodules) if item.commit in held)
 
 
-def _python_steps(capsule: Capsule, trust: bool) -> Iterator[Step]:
+def python_steps(capsule: Capsule, trust: bool) -> Iterator[Step]:
+    """The interpreter, and where its distributions come from."""
     said, locked = capsule.lock.platform, read_pylock(capsule.pylock)
     try:
         here = str(find_python(said.python, said.implementation, (RunningPython(), InstalledPython())))
@@ -166,7 +167,7 @@ def _python_steps(capsule: Capsule, trust: bool) -> Iterator[Step]:
         yield Step(what="python", item=name, source="built from source", risk="its build runs code")
 
 
-def _translated_steps(translated: Translation | None) -> Iterator[Step]:
+def translated_steps(translated: Translation | None) -> Iterator[Step]:
     """What is not as it was captured, where the lock of another platform is taken."""
     if translated is None:
         return
@@ -182,7 +183,7 @@ def _translated_steps(translated: Translation | None) -> Iterator[Step]:
         yield Step(what="python", item=item, source="", risk=some(translated.without))
 
 
-def _system_steps(lock: Lock) -> Iterator[Step]:
+def system_steps(lock: Lock) -> Iterator[Step]:
     """What the environment needs of this machine: looked for, never installed."""
     system = lock.system
     libraries = sum(item.kind == "os" for item in system.libraries)
@@ -194,11 +195,11 @@ def _system_steps(lock: Lock) -> Iterator[Step]:
 
 def _model_steps(capsule: Capsule, models_from: Sequence[Path], store: ModelStore) -> Iterator[Step]:
     for model in capsule.lock.models:
-        source, risk = _whence(capsule, model, models_from, store)
+        source, risk = whence(capsule, model, models_from, store)
         yield Step(what="model", item=f"{model.folder}/{model.name}", source=source, size=model.size, risk=risk)
 
 
-def _whence(capsule: Capsule, model: Model, models_from: Sequence[Path], store: ModelStore) -> tuple[str, str]:
+def whence(capsule: Capsule, model: Model, models_from: Sequence[Path], store: ModelStore) -> tuple[str, str]:
     """Where the model will come from, and what stands against it."""
     if store.find(model) is not None:
         return "this machine's model store", ""
@@ -215,11 +216,12 @@ def _file_steps(capsule: Capsule, packs: Packs, models_from: Sequence[Path], sto
         if carried_bytes(capsule, item) is not None:
             yield Step(what="file", item=place, source="the capsule", size=item.size)
         else:
-            source, risk = _whence(capsule, as_model(item), models_from, store)
+            source, risk = whence(capsule, as_model(item), models_from, store)
             yield Step(what="file", item=place, source=source, size=item.size, risk=risk)
 
 
-def _verify_step(trust: bool) -> Step:
+def verify_step(trust: bool) -> Step:
+    """What is compared at the end."""
     if trust:
         return Step(what="verify", item="files, then nodes", source="", risk="the capsule's code is booted once")
     return Step(what="verify", item="files", source="", risk="without --trust its nodes are not proved")

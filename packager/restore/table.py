@@ -18,6 +18,15 @@ class Row(BaseModel):
     equal: bool
 
 
+class Kept(BaseModel):
+    """What may be there beside the capsule's: packs by their place under ``custom_nodes``, distributions by name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    packs: frozenset[str] = frozenset()
+    distributions: frozenset[str] = frozenset()
+
+
 class Table(BaseModel):
     """All rows, and what could not be proved: a sentence each. What is unproved counts neither way."""
 

@@ -24,10 +24,12 @@ from .compare import (
     unproved_python,
 )
 from .reading import unexecuted_install
-from .table import Row, Table, row
+from .table import Kept, Row, Table, row
 
 #: What a comparison says that was not allowed to run anything.
 UNTRUSTED = "Its nodes were not compared: that runs code of this capsule, say yes with --trust."
+
+_NOTHING = Kept()
 
 
 def verify(
@@ -56,9 +58,20 @@ def verify(
 
 
 def verify_bytes(
-    capsule: Capsule, comfy: Path, *, trust: bool = False, packs: Packs = "all", report: Report = silent
+    capsule: Capsule,
+    comfy: Path,
+    *,
+    trust: bool = False,
+    packs: Packs = "all",
+    kept: Kept = _NOTHING,
+    report: Report = silent,
 ) -> Table:
-    """The rows that files alone can answer. `trust` lets ComfyUI itself say where its folders are."""
+    """The rows that files alone can answer.
+
+    Args:
+        trust: lets ComfyUI itself say where its folders are.
+        kept: what may be there beside the capsule's; the environment digest is then that of the rest.
+    """
     root, captured, capsule = comfy.expanduser().resolve(), capsule, _fitted(capsule)
     translated = translation(captured, capsule)
     install = find_install(root) if trust else unexecuted_install(root, capsule.lock)
@@ -68,14 +81,15 @@ def verify_bytes(
     rows: list[Row] = [
         *platform_rows(capsule.lock.platform, found.lock.platform),
         *comfyui_rows(capsule.lock.comfyui, found.lock.comfyui),
-        *pack_rows(chosen_packs(capsule, packs), found.lock.packs),
-        *python_rows(expected, read_pylock(found.pylock)),
+        *pack_rows(chosen_packs(capsule, packs), found.lock.packs, kept.packs),
+        *python_rows(expected, read_pylock(found.pylock), kept.distributions),
         *model_rows(capsule.lock.models, install.model_folders, report),
         *input_rows(capsule.lock.inputs, install.input_dir),
         *file_rows(used_files(capsule, packs), install, report),
     ]
     unknown = unproved_python(expected, read_pylock(found.pylock))
-    unproved = [f"No hash could be had to hold to it: {some(unknown)}."] if unknown else []
+    unproved = _beside(kept)
+    unproved += [f"No hash could be had to hold to it: {some(unknown)}."] if unknown else []
     if translated:
         unproved.append(_translated(translated))
     if missing := missing_here(capsule.lock.system, (install.base_prefix / "lib",)):
@@ -83,8 +97,15 @@ def verify_bytes(
     if packs == "all":  # without the unused packs, what only they need is not needed
         if not translated:  # the needs of files that nobody had are known by name only
             rows += system_rows(capsule.lock.system, found.lock.system)
-        rows += _digest_rows(capsule, found, rows)
+        rows += _digest_rows(capsule, found, rows, kept)
     return Table(rows=tuple(rows), unproved=tuple(unproved))
+
+
+def _beside(kept: Kept) -> list[str]:
+    """What may change what it does, and is none of the capsule's."""
+    parts = (("packs", kept.packs), ("distributions", kept.distributions))
+    told = "; ".join(f"{len(names)} {word}: {some(sorted(names))}" for word, names in parts if names)
+    return [f"Beside it are kept {told}."] if told else []
 
 
 def _fitted(capsule: Capsule) -> Capsule:
@@ -118,7 +139,7 @@ def verify_nodes(capsule: Capsule, comfy: Path, table: Table, *, report: Report 
 _PROVED = ("file", "model", "platform", "python", "system")
 
 
-def _digest_rows(capsule: Capsule, found: Snapshot, rows: list[Row]) -> list[Row]:
+def _digest_rows(capsule: Capsule, found: Snapshot, rows: list[Row], kept: Kept) -> list[Row]:
     """The environment digest of what was found, in which everything comes together.
 
     What only a running ComfyUI can tell (the packs' classes) and what rows have proved already (platform, models and
@@ -130,7 +151,8 @@ def _digest_rows(capsule: Capsule, found: Snapshot, rows: list[Row]) -> list[Row
         return []
     proved = {kind: all(row.equal for row in rows if row.kind == kind) for kind in _PROVED}
     classes = {pack.name: pack.classes for pack in capsule.lock.packs}
-    packs = tuple(pack.model_copy(update={"classes": classes.get(pack.name, ())}) for pack in found.lock.packs)
+    ours = (pack for pack in found.lock.packs if pack.path not in kept.packs)
+    packs = tuple(pack.model_copy(update={"classes": classes.get(pack.name, ())}) for pack in ours)
     models = capsule.lock.models if proved["model"] else ()
     files = capsule.lock.files if proved["file"] else ()
     system = capsule.lock.system if proved["system"] else found.lock.system

@@ -7,6 +7,7 @@ from .folder import write_lock
 from .models.choices import model_choices
 from .packs import classes_by_pack
 from .python.index import Indexes
+from .python.keep import InstalledNeeds, installed_needs, wheels_of_installed
 from .python.lock import PythonLock, lock_python
 from .python.retarget import offered_for
 from .python.torch_build import with_torch
@@ -16,13 +17,18 @@ from .system.machine import missing_here, missing_libraries, missing_programs
 from .trees.bundle import files_with_tokens
 from .trees.findings import some
 from .trees.scratch import scratch_of
+from .trees.work import LocalWork, local_work
 
 __all__ = [
     "Indexes",
+    "InstalledNeeds",
+    "LocalWork",
     "PythonLock",
     "Snapshot",
     "classes_by_pack",
     "files_with_tokens",
+    "installed_needs",
+    "local_work",
     "lock_python",
     "missing_here",
     "missing_libraries",
@@ -37,6 +43,7 @@ __all__ = [
     "snapshot_apart",
     "snapshot_install",
     "some",
+    "wheels_of_installed",
     "with_torch",
     "write_lock",
 ]

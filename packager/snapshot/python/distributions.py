@@ -143,7 +143,7 @@ def _carry(locked: Locked, item: Installed, code: str, why: str) -> None:
         reason = f"it has {size >> 20} MiB" if size > _MOST else "its files cannot be read"
         locked.findings.append(distribution_finding(code, one, f"{why}; it is not carried: {reason}.", blocks=True))
         return
-    locked.packages.append(_carried_wheel(one, name, wheel))
+    locked.packages.append(carried_wheel(one, name, wheel))
     locked.files[f"python/{name}"] = wheel
     locked.findings.append(distribution_finding(code, one, f"{why}; its files are carried."))
     if secret := secret_places(one, item.places):
@@ -158,7 +158,7 @@ def _carry_editable(locked: Locked, item: Installed) -> None:
         locked.unproved.append(_pin(one))
         locked.findings.append(distribution_finding("local-distribution", one, str(error), blocks=True))
         return
-    locked.packages.append(_carried_wheel(one, carried.wheel_name, carried.wheel))
+    locked.packages.append(carried_wheel(one, carried.wheel_name, carried.wheel))
     locked.editables.append(carried.said)
     locked.files[f"python/{carried.wheel_name}"] = carried.wheel
     locked.files[carried.said.tree] = carried.tree
@@ -166,7 +166,8 @@ def _carry_editable(locked: Locked, item: Installed) -> None:
     locked.findings.append(distribution_finding("local-distribution", one, what))
 
 
-def _carried_wheel(item: Distribution, name: str, wheel: bytes) -> Package:
+def carried_wheel(item: Distribution, name: str, wheel: bytes) -> Package:
+    """`item` as the lock has it, with `wheel`, of the file name `name`, in the capsule."""
     file = PackageWheel(path=f"python/{name}", size=len(wheel), hashes={"sha256": sha256_bytes(wheel)})
     return Package(name=_name(item), version=Version(item.version), wheels=[file])
 

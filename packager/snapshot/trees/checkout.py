@@ -116,6 +116,12 @@ def read_checkout(folder: Path, files: CheckoutFiles | None = None, tick: Tick =
         raise CapsuleError("git-unreadable", message, "Repair the checkout.") from error
 
 
+def checkout_changes(folder: Path, files: CheckoutFiles) -> Changes:
+    """What of the checkout at `folder`, whose files are `files`, is not what its commit gives. Raises CapsuleError."""
+    commit = git(folder, "rev-parse", "--verify", "HEAD^{commit}").decode().strip()
+    return read_changes(folder, files, commit, _line_ends(_settings(folder)))
+
+
 def is_local(origin: str) -> bool:
     """Whether `origin` is a folder of this machine (a path, or ``file:``), which others cannot fetch from."""
     return bool(origin) and not _is_of_a_host(origin)
