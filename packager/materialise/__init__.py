@@ -1,6 +1,6 @@
 """From a capsule to bytes on disk: source trees, Python, models, inputs; used by restore and image alike."""
 
-from .checkout import remove_tree
+from .checkout import check_out, remove_tree, tagged_commit
 from .fit import Derived, Translation, derived, fitted, translation
 from .interface import ModelSource, PythonSource, Sink
 from .interpreters import PYTHON_SOURCES, InstalledPython, ManagedPython, RunningPython, find_python
@@ -41,6 +41,7 @@ __all__ = [
     "Translation",
     "as_model",
     "carried_bytes",
+    "check_out",
     "chosen_packs",
     "derived",
     "find_python",
@@ -66,6 +67,7 @@ __all__ = [
     "removed_names",
     "site_packages",
     "stored_name",
+    "tagged_commit",
     "translation",
     "used_files",
     "used_place",

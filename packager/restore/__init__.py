@@ -3,6 +3,7 @@
 from .compare import file_rows, model_rows, node_rows, platform_rows, python_rows, some, unproved_python
 from .plan import COLUMNS as PLAN_COLUMNS
 from .plan import Plan, Step, plan_restore
+from .reading import unexecuted_install
 from .restore import Restored, restore
 from .table import Row, Table, row
 from .verify import verify
@@ -23,6 +24,7 @@ __all__ = [
     "restore",
     "row",
     "some",
+    "unexecuted_install",
     "unproved_python",
     "verify",
 ]

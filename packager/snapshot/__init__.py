@@ -6,6 +6,7 @@ from .core import read_platform
 from .folder import write_lock
 from .models.choices import model_choices
 from .packs import classes_by_pack
+from .python.index import Indexes, Offers
 from .python.lock import PythonLock, lock_python
 from .python.torch_build import with_torch
 from .snapshot import Snapshot, snapshot_install
@@ -13,6 +14,8 @@ from .system.libraries import packages_of_python
 from .system.machine import missing_here, missing_libraries, missing_programs
 
 __all__ = [
+    "Indexes",
+    "Offers",
     "PythonLock",
     "Snapshot",
     "classes_by_pack",

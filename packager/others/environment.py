@@ -1,0 +1,163 @@
+"""The Python of another tool's file: its pins out of the user's own indexes, each file held to its hash there."""
+
+from __future__ import annotations
+
+import json
+import platform
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import tomlkit
+from packaging.pylock import Package, Pylock
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from ..capsule import ComfyUI, Finding, Lock, Platform
+from ..command import run
+from ..errors import BadInput, CapsuleError
+from ..materialise import find_python, install_python, venv_python
+from ..progress import Progress, Report
+from ..snapshot import Indexes, Offers
+from ..uv import find_uv
+from .findings import assumed, pin_not_had, resolved_today
+from .models import Pin
+
+_LIMIT = 3600  # seconds for one that is built
+_TOOLS = ("pip", "setuptools")  # what pip freeze leaves out
+
+
+def python_version(said: str, wanted: str = "") -> tuple[str, tuple[Finding, ...]]:
+    """The full version of the Python to use, and what was assumed.
+
+    Args:
+        said: by the file: in full, ``3.11``, or nothing.
+        wanted: by the user, in full; it goes before what the file says.
+    """
+    if wanted:
+        return wanted, ()
+    if said.count(".") == 2:
+        return said, ()
+    found = _newest(said)
+    told = f"Python {said}, not which one" if said else "no version of Python"
+    cure = "Name another one with --python-version 3.12.7."
+    return found, (assumed("Python", f"The file says {told}; {found} is taken.", cure),)
+
+
+def _newest(minor: str) -> str:
+    """This Python's version if it is of `minor`, else the newest of it on this machine, else of those that uv has."""
+    own = platform.python_version()
+    if not minor or own.startswith(f"{minor}."):
+        return own
+    for words in (("--only-installed",), ()):
+        listed = json.loads(run([find_uv(), "python", "list", "--output-format", "json", *words, minor]) or "[]")
+        found = [str(each["version"]) for each in listed if each.get("implementation") == "cpython"]
+        if found := [each for each in found if each.startswith(f"{minor}.") and each.rpartition(".")[2].isdigit()]:
+            return max(found, key=Version)
+    raise BadInput("python-not-found", f"There is no Python {minor} to be had.", "Name one with --python-version.")
+
+
+def lock_for(version: str) -> Lock:
+    """A lock of nothing but this machine and Python `version`."""
+    here = Platform(os=platform.system().lower(), arch=platform.machine(), python=version)
+    return Lock(name="import", platform=here, comfyui=ComfyUI(version="", kind="git"))
+
+
+def make_environment(
+    pins: Sequence[Pin], version: str, venv: Path, report: Report, *, trust: bool
+) -> tuple[Finding, ...]:
+    """Make `venv` an environment of Python `version` with exactly `pins`; nothing else is resolved.
+
+    Args:
+        trust: whether what comes as source may be built, which runs its code.
+
+    Returns:
+        What was looked up, and each pin that could not be had; it is not there then.
+
+    Raises:
+        BadInput: ``python-not-found``.
+        CapsuleError: ``index-unreachable``; ``python-failed``, as `install_python`.
+    """
+    lock = lock_for(version)
+    base = find_python(version, lock.platform.implementation)
+    report(Progress(phase="resolve", item=f"{len(pins)} distributions", total=1))
+    packages, findings, built = _resolve(pins, Indexes(base))
+    report(Progress(phase="resolve", done=1, total=1))
+    install_python(lock, _pylock(packages, version), venv, report, trust=False)
+    direct = [pin for pin in pins if pin.url]
+    findings += _install_each([*direct, *built], venv, trust, report)
+    if packages:
+        message = f"Of {len(packages)} distributions the file says the version only; what the index has today is taken."
+        findings.append(resolved_today("Python", message))
+    gone = [name for name in _TOOLS if name not in {pin.name for pin in pins}]
+    if gone:
+        message = f"The file does not name {' and '.join(gone)}, which pip freeze leaves out; they are not installed."
+        findings.append(assumed("pip freeze", message, "If a pack needs one, install it in the ComfyUI, and export."))
+    return tuple(findings)
+
+
+def _resolve(pins: Sequence[Pin], indexes: Indexes) -> tuple[list[Package], list[Finding], list[Pin]]:
+    """The pins with wheels for this machine, what is to be said of others, and those that come as source only."""
+    wanted = {pin.name: pin for pin in pins if not pin.url}
+    first = indexes.ask([pin.line for pin in wanted.values()]) if wanted else Offers()
+    if first.unreachable:
+        message = f"No package index could be asked for {min(first.unreachable)}, so nothing can be resolved."
+        raise CapsuleError("index-unreachable", message, "Check the network and your index settings.")
+    missing = [pin.line for name, pin in wanted.items() if not first.of(name) and name not in first.without_wheels]
+    further = indexes.ask_further(missing) if missing else Offers()
+    packages, findings, built = [], [], []
+    for name, pin in wanted.items():
+        offers = first.of(name) or further.of(name)
+        held = [each for each in offers if not pin.hashes or each.wheel.hashes.get("sha256") in pin.hashes]
+        if held:
+            index = held[0].index or None
+            wheels = [each.wheel for each in held if (each.index or None) == index]
+            packages.append(
+                Package(name=canonicalize_name(name), version=Version(pin.version), index=index, wheels=wheels)
+            )
+        elif offers:
+            message = f"No file that the index has of {pin.line} has a hash that the file names."
+            findings.append(pin_not_had(name, message, "It was replaced there; install it from where it came from."))
+        elif name in first.without_wheels | further.without_wheels:
+            built.append(pin)
+        else:
+            message = f"No index that uv reaches from here has {pin.line} for Python on this machine."
+            findings.append(pin_not_had(name, message, "Name the index that has it in UV_INDEX, and import again."))
+    return packages, findings, built
+
+
+def _pylock(packages: Sequence[Package], version: str) -> str:
+    lock = Pylock(
+        lock_version=Version("1.0"), created_by="comfy-capsule", packages=sorted(packages, key=lambda item: item.name)
+    )
+    lock.validate()
+    return f"# Python {version}\n{tomlkit.dumps(lock.to_dict())}"
+
+
+def _install_each(pins: Sequence[Pin], venv: Path, trust: bool, report: Report) -> list[Finding]:
+    """Those that come from an address, or as source, one at a time; what cannot be installed is a finding."""
+    findings = []
+    for number, pin in enumerate(pins, 1):
+        report(Progress(phase="build", item=pin.name, done=number - 1, total=len(pins)))
+        try:
+            _install(pin, venv, trust)
+        except CapsuleError as error:
+            if error.code not in ("command-failed", "command-timeout"):
+                raise
+            reason = " ".join(error.message.partition(": ")[2].split())[-300:]
+            cure = "" if trust else "Say yes to building it, which runs its code, with --trust."
+            message = f"{pin.line} could not be installed: {reason}"
+            findings.append(pin_not_had(pin.name, message, cure or "Install what it needs to be built."))
+        else:
+            findings.append(
+                resolved_today(pin.name, f"{pin.line} is what is at that address, or is built of it, today.")
+            )
+    return findings
+
+
+def _install(pin: Pin, venv: Path, trust: bool) -> None:
+    words = ["install", "--quiet", "--no-deps", *([] if trust else ["--no-build"])]
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = Path(folder, "one.txt")
+        wanted.write_text(f"{pin.line}{''.join(f' --hash=sha256:{each}' for each in pin.hashes)}\n")
+        run([find_uv(), "pip", *words, "--python", venv_python(venv), "-r", wanted], timeout=_LIMIT)
