@@ -13,7 +13,21 @@ from . import actions, terminal
 from .capsule import SUFFIX, Capsule, read_capsule, write_capsule
 from .errors import BadInput
 from .options import FILE, FOLDER, json_option, python_option
-from .others import COLUMNS, COMFYUI, FORMS, Described, Places, Written, make, node_types, plan_import, read_others
+from .others import (
+    COLUMNS,
+    COMFYUI,
+    FORMS,
+    Described,
+    Places,
+    Written,
+    make,
+    node_types,
+    overruled,
+    plan_import,
+    read_others,
+    version_findings,
+    with_findings,
+)
 from .others import write_snapshot as snapshot_as
 
 
@@ -69,11 +83,16 @@ def import_(
     """
     said = _with_workflow(read_others(file, number), workflow, api)
     if comfyui_commit:
-        said = said.model_copy(update={"comfyui": comfyui_commit})
+        findings = (*said.findings, *overruled("ComfyUI", said.comfyui, comfyui_commit))
+        said = said.model_copy(update={"comfyui": comfyui_commit, "findings": findings})
     if graphs is not None:
         _write_graphs(said, graphs)
     places = Places(comfyui=comfyui_origin, registry=registry, local=local_origins)
-    if said.form == "workflow" and (comfy is None or dry_run):
+    alone = said.form == "workflow"
+    if (comfy is not None and not alone) or (alone and comfy is None and out is not None):
+        message = "A workflow or picture alone becomes a capsule with --comfy and -o; snapshots go without --comfy."
+        raise BadInput("bad-usage", message)
+    if alone and (comfy is None or dry_run):
         _tell_workflow(said, as_json)
         return
     if dry_run:
@@ -82,16 +101,16 @@ def import_(
     if out is None:
         raise BadInput("bad-usage", "Name the capsule to write with -o, or only look with --dry-run.")
     with terminal.progress_bars(as_json) as report:
-        if said.form == "workflow":
-            assert comfy is not None
+        if comfy is not None:
             capsule = actions.export(
                 comfy, file, api, out, name=name, message="", strict=strict, python=python, report=report
             )
+            capsule = with_findings(capsule, version_findings(said, capsule.lock))
         else:
             called = name or out.name.removesuffix(SUFFIX)
             capsule = make(said, called, places=places, python=python_version, trust=trust, report=report)
             actions.refuse_blocked(capsule.lock.findings, strict)
-            write_capsule(capsule, out)
+        write_capsule(capsule, out)
     _tell_capsule(capsule, out, as_json)
 
 

@@ -63,7 +63,7 @@ def read_cpack(path: Path) -> Described:
         ui=ui,
         api=api,
         findings=(
-            *not_held("cpack"),
+            *not_held("cpack", *([] if api else ["workflow"])),
             *findings,
             *more,
             *odd,

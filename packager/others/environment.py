@@ -20,7 +20,7 @@ from ..materialise import find_python, install_python, venv_python
 from ..progress import Progress, Report
 from ..snapshot import Indexes, Offers
 from ..uv import find_uv
-from .findings import assumed, pin_not_had, resolved_today
+from .findings import assumed, overruled, pin_not_had, resolved_today
 from .models import Pin
 
 _LIMIT = 3600  # seconds for one that is built
@@ -35,7 +35,7 @@ def python_version(said: str, wanted: str = "") -> tuple[str, tuple[Finding, ...
         wanted: by the user, in full; it goes before what the file says.
     """
     if wanted:
-        return wanted, ()
+        return wanted, () if said and wanted.startswith(f"{said}.") else overruled("Python", said, wanted)
     if said.count(".") == 2:
         return said, ()
     found = _newest(said)

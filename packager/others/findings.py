@@ -10,19 +10,22 @@ _AGAIN = "If the ComfyUI that it was made of still exists, export from there."
 # What a form has no place for, as a sentence goes on, and what to do about it.
 _NOT_HELD = {
     "local changes": (
-        "whether files of ComfyUI or of packs were changed or added; what was committed is taken",
+        "does not say whether files of ComfyUI or of packs were changed; what is committed is taken",
         _AGAIN,
     ),
-    "packs": ("packs that are neither a git checkout nor from the registry, nor disabled ones of the registry", _AGAIN),
+    "packs": ("leaves out packs that are neither a checkout nor of the registry, and disabled ones of that", _AGAIN),
     "models": (
-        "which models there were",
+        "does not say which models there were",
         "Restore the capsule, put the models there, and export the workflow from it.",
     ),
     "workflow": (
-        "a workflow; the capsule gives a ComfyUI back, and serves nothing",
+        "holds no workflow, so the capsule gives a ComfyUI back and serves nothing",
         "Name one with --workflow, or export one from the restored ComfyUI.",
     ),
-    "platform": ("the operating system, the GPU or the package index; what fits this machine is taken", _AGAIN),
+    "platform": (
+        "does not say for which system, GPU and package index it was; what fits this machine is taken",
+        _AGAIN,
+    ),
 }
 _NOT_HELD_BY: dict[Form, tuple[str, ...]] = {
     "manager": ("local changes", "models", "packs", "platform", "workflow"),
@@ -32,17 +35,35 @@ _NOT_HELD_BY: dict[Form, tuple[str, ...]] = {
 }
 
 
-def not_held(form: Form) -> tuple[Finding, ...]:
-    """What files of this `form` do not hold."""
+def not_held(form: Form, *more: str) -> tuple[Finding, ...]:
+    """What files of this `form` do not hold, and what of `more` this one does not."""
     return tuple(
-        not_said(subject, f"A {FORMS[form]} does not say {_NOT_HELD[subject][0]}.", _NOT_HELD[subject][1])
-        for subject in _NOT_HELD_BY[form]
+        not_said(subject, f"A {FORMS[form]} {_NOT_HELD[subject][0]}.", _NOT_HELD[subject][1])
+        for subject in (*_NOT_HELD_BY[form], *more)
     )
 
 
 def not_said(subject: str, message: str, cure: str = _AGAIN) -> Finding:
     """What the file does not say, and nothing stands in for."""
     return Finding(code="not-in-source", subject=subject, message=message, cure=cure)
+
+
+def overruled(subject: str, was: str, now: str) -> tuple[Finding, ...]:
+    """What the file says, and the user said otherwise; nothing where they agree or the file is silent."""
+    if was in ("", now):
+        return ()
+    message = f"The file says {was} for {subject}; {now} is taken, which was asked for."
+    return (assumed(subject, message, "Import again without naming another one."),)
+
+
+def version_differs(subject: str, was: str, now: str) -> Finding:
+    """A workflow was made with another version than the one that it is exported against."""
+    return Finding(
+        code="version-differs",
+        subject=subject,
+        message=f"The workflow was made with {subject} {was}; here it is {now}.",
+        cure="Nothing, if it gives the same; else put that version into the ComfyUI, and import again.",
+    )
 
 
 def resolved_today(subject: str, message: str) -> Finding:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..capsule import Finding
+from ..capsule import Finding, Lock
 from ..command import without_credentials
 from ..workflow import WorkflowFile, used_classes
-from .findings import named_only, not_said
+from .findings import named_only, not_said, version_differs
 from .models import Described
 
 _CORE = "comfy-core"  # what the front-end notes for ComfyUI's own nodes
+_UNKNOWN = "an unknown version"
 _MOST = 500  # findings of a kind
 _SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx", ".sft")
 
@@ -33,6 +35,24 @@ def node_types(said: Described) -> tuple[str, ...]:
     return tuple(sorted({str(node.get("type")) for node in _nodes(said.ui or {}) if node.get("type")}))
 
 
+def version_findings(said: Described, lock: Lock) -> tuple[Finding, ...]:
+    """Where ComfyUI and packs are others in `lock` than the workflow notes; what it does not note is not compared."""
+    noted = {name: versions - {_UNKNOWN} for name, versions in _noted(said.ui or {}).items()}
+    here = {pack.registry.partition("@")[0]: pack.registry.partition("@")[2] for pack in lock.packs if pack.registry}
+    here |= {_owner_and_name(pack.origin): pack.commit for pack in lock.packs if pack.kind == "git"}
+    here[_CORE] = lock.comfyui.version
+    return tuple(
+        version_differs("ComfyUI" if name == _CORE else name, ", ".join(sorted(noted[name])[:5]), here[name])
+        for name in sorted(noted.keys() & here.keys())
+        if noted[name] and here[name] and here[name] not in noted[name]
+    )
+
+
+def _owner_and_name(origin: str) -> str:
+    """``owner/name``, as ``aux_id`` has it."""
+    return "/".join(re.split(r"[/:]", origin.removesuffix("/").removesuffix(".git"))[-2:])
+
+
 def _nodes(ui: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The nodes of the root and of every subgraph's definition."""
     definitions = ui.get("definitions")
@@ -48,18 +68,22 @@ def _properties(ui: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield said
 
 
-def _packs(ui: Mapping[str, Any]) -> Iterator[Finding]:
+def _noted(ui: Mapping[str, Any]) -> dict[str, set[str]]:
+    """The versions that nodes note, by their pack: of the registry a version, else a commit."""
     found: dict[str, set[str]] = {}
     for said in _properties(ui):
-        name = str(said.get("cnr_id") or said.get("aux_id") or "")
-        if name and name != _CORE:
-            found.setdefault(name, set()).add(str(said.get("ver") or "an unknown version"))
-    for name in sorted(found)[:_MOST]:
+        if name := str(said.get("cnr_id") or said.get("aux_id") or ""):
+            found.setdefault(name, set()).add(str(said.get("ver") or _UNKNOWN))
+    return found
+
+
+def _packs(ui: Mapping[str, Any]) -> Iterator[Finding]:
+    found = _noted(ui)
+    for name in sorted(found.keys() - {_CORE})[:_MOST]:
         versions = ", ".join(sorted(found[name])[:5])
         message = f"Nodes are of the pack {name!r} ({versions}), of which the file holds nothing else."
         yield named_only(name, message, "Give the ComfyUI that has it with --comfy DIR.")
-    core = sorted({str(said.get("ver")) for said in _properties(ui) if said.get("cnr_id") == _CORE and said.get("ver")})
-    if core:
+    if core := sorted(found.get(_CORE, set()) - {_UNKNOWN}):
         message = f"ComfyUI's own nodes were of version {', '.join(core[:5])}; which commit that was, nobody noted."
         yield not_said("ComfyUI", message)
 

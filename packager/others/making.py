@@ -167,9 +167,15 @@ def _with(capsule: Capsule, models: Iterable[Model], findings: Iterable[Finding]
     more = [model for model in models if (model.folder, model.name) not in there]
     named = {model.name for model in more}
     kept = [item for item in lock.findings if not (item.code == "model-missing" and item.subject in named)]
-    every = sorted({*kept, *findings}, key=lambda item: (not item.blocks, item.code, item.subject, item.message))
-    said: dict[str, Any] = {"models": (*lock.models, *more), "findings": tuple(every)}
-    return replace(capsule, lock=lock.model_copy(update=said))
+    lock = lock.model_copy(update={"models": (*lock.models, *more), "findings": tuple(kept)})
+    return with_findings(replace(capsule, lock=lock), findings)
+
+
+def with_findings(capsule: Capsule, findings: Iterable[Finding]) -> Capsule:
+    """`capsule` with these findings too, as one that is not written yet."""
+    every = {*capsule.lock.findings, *findings}
+    ordered = tuple(sorted(every, key=lambda item: (not item.blocks, item.code, item.subject, item.message)))
+    return replace(capsule, lock=capsule.lock.model_copy(update={"findings": ordered}), sealed="")
 
 
 def _inputs(said: Described) -> tuple[dict[str, bytes], list[Finding]]:

@@ -7,7 +7,8 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -173,21 +174,21 @@ def test_what_cannot_be_had_is_a_finding_that_blocks_and_the_rest_is_there(world
     assert {item.code for item in capsule.lock.findings if item.blocks} == {"pack-not-had", "pin-not-had"}
 
 
-def test_folders_of_this_machine_are_read_only_after_a_yes(world: World) -> None:
-    remote = Places(comfyui=world.core.url)
+def test_folders_of_this_machine_are_read_only_after_a_yes(world: World, tmp_path: Path) -> None:
     with pytest.raises(BadInput) as caught:
-        world.make(world.manager(), places=remote)
+        world.make(world.manager(), places=Places(comfyui=world.core.url))
     assert caught.value.code == "local-origin-refused"
-    said = read_others(world.file(world.manager()))
-    from comfy_capsule.packager.others.sources import _fetch, _jobs
+    git("clone", "--quiet", "--bare", world.core.url, tmp_path / "web/core.git", cwd=tmp_path)
+    git("update-server-info", cwd=tmp_path / "web/core.git")
+    with serving_http(partial(_Files, directory=str(tmp_path / "web")), "127.0.0.1") as server:
+        places = Places(comfyui=f"http://127.0.0.1:{server.server_port}/core.git")
+        capsule = world.make(world.manager(), places=places)
+    assert capsule.lock.packs == ()
+    assert found(capsule, "pack-not-had").keys() == {"tint", "grain"}
+    assert "--local-origins" in next(item.cure for item in capsule.lock.findings if item.subject == "tint")
 
-    jobs, _ = _jobs(said, world.folder / "x")
-    refused = [finding for job in jobs for finding in _fetch(job, remote)]
-    assert [(item.code, item.blocks) for item in refused] == [("pack-not-had", True)] * 2
-    assert not (world.folder / "x").exists()
 
-
-def test_submodules_come_along_and_private_ones_do_not(world: World, tmp_path: Path) -> None:
+def test_submodules_come_along(world: World, tmp_path: Path) -> None:
     inner = build_pack(tmp_path / "origins", "inner", Commit("inner", {"inner.py": "1"}))
     tree = tmp_path / "outer"
     tree.mkdir()
@@ -207,12 +208,28 @@ def test_submodules_come_along_and_private_ones_do_not(world: World, tmp_path: P
     outer = Pack("outer", tmp_path / "origins/outer.git", (commit,))
     capsule = world.make(world.manager(git_custom_nodes={outer.url: {"hash": commit, "disabled": False}}))
     assert [(item.path, item.commit) for item in capsule.lock.packs[0].submodules] == [("lib", inner.commits[0])]
-    from comfy_capsule.packager.others.sources import _submodules
 
-    checkout = tmp_path / "checkout"
-    git("clone", "--quiet", outer.url, checkout, cwd=tmp_path)
-    findings = _submodules("outer", "https://example.com/outer", checkout, Places(local=False))
-    assert [item.code for item in findings] == ["pack-not-had"]  # https://example.com/inner.git, which is not there
+
+def test_a_pack_of_a_host_gets_no_repository_of_this_machine(world: World, tmp_path: Path) -> None:
+    private = build_pack(tmp_path / "origins", "private", Commit("one", {"diary.txt": "mine"}))
+    tree = tmp_path / "outer"
+    tree.mkdir()
+    git("init", "--quiet", cwd=tree)
+    git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", private.url, "lib", cwd=tree)
+    commit = commit_all(tree, "outer")
+    publish(tree, tmp_path / "web/outer.git")
+    git("update-server-info", cwd=tmp_path / "web/outer.git")
+    with serving_http(partial(_Files, directory=str(tmp_path / "web")), "127.0.0.1") as server:
+        url = f"http://127.0.0.1:{server.server_port}/outer.git"
+        capsule = world.make(world.manager(git_custom_nodes={url: {"hash": commit, "disabled": False}}))
+    (pack,) = capsule.lock.packs
+    assert (pack.commit, pack.submodules) == (commit, ())
+    assert private.url in found(capsule, "pack-not-had")["outer"]
+    assert b"mine" not in b"".join(capsule.files.values())
+
+
+class _Files(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None: ...
 
 
 def _named(tree: Path, inner: Pack) -> Path:
@@ -359,8 +376,10 @@ def test_the_commands(world: World, tmp_path: Path, comfy_capsule: Any) -> None:
     ):
         status, said, told = comfy_capsule(*words)
         assert (status, "no-workflow" in told) == (2, True)
+    assert comfy_capsule("import", file, "--comfy", tmp_path, "-o", tmp_path / "b.zip")[0] == 2
     ui = tmp_path / "w.json"
     ui.write_text(json.dumps({"nodes": [{"id": 1, "type": "Draw"}], "links": []}))
     status, said, _ = comfy_capsule("import", ui, "--graphs", tmp_path / "graphs")
     assert (status, "Draw" in said) == (0, True)
     assert json.loads((tmp_path / "graphs/workflow.json").read_text())["nodes"]
+    assert comfy_capsule("import", ui, "-o", tmp_path / "b.zip")[0] == 2

@@ -81,7 +81,20 @@ def loaded_by(*modules: str) -> set[str]:
     return set(done.stdout.split())
 
 
-COMMANDS = ("snapshot", "export", "inspect", "contract", "serve", "build", "restore", "verify", "diff", "digests")
+COMMANDS = (
+    "snapshot",
+    "export",
+    "inspect",
+    "contract",
+    "serve",
+    "build",
+    "restore",
+    "verify",
+    "diff",
+    "digests",
+    "import",
+    "export-as",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -136,7 +136,8 @@ def test_same_install_gives_the_same_lock_wherever_it_stands(install: Install, t
 
 
 def test_every_finding_is_documented() -> None:
-    files = [*(ROOT / "packager/snapshot").rglob("*.py"), ROOT / "packager/export.py", ROOT / "packager/hiding.py"]
+    files = [*(ROOT / "packager/snapshot").rglob("*.py"), *(ROOT / "packager/others").glob("*.py")]
+    files += [ROOT / "packager/export.py", ROOT / "packager/hiding.py"]
     source = "".join(path.read_text() for path in files)
     said = r'(?:code=|_finding\(|Absent\(|_carry\(locked, item, )"([a-z-]+)"'
     codes = set(re.findall(said, source)) | {"git-unreadable", "file-changing"}
