@@ -135,10 +135,9 @@ def make_plan(
         policies: of models, by their name or ``FOLDER/NAME``; ``""`` is that of the others, which are baked else.
 
     Raises:
-        BadInput: ``image-python-too-old``, ``capsule-unsafe-name``, ``no-such-model``, ``no-workflow``.
+        BadInput: ``image-python-too-old``, ``capsule-unsafe-name``, ``no-such-model``.
         CapsuleError: ``image-needs-build`` when a distribution has no wheel; ``not-carried`` for local ones.
     """
-    capsule.need_workflow()
     lock, digests = capsule.lock, capsule.digests
     version = lock.platform.python
     if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST_PYTHON:

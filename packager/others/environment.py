@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import tomlkit
 from packaging.pylock import Package, Pylock
@@ -23,6 +25,14 @@ from ..uv import find_uv
 from .findings import assumed, overruled, pin_not_had, resolved_today
 from .models import Pin
 
+# uv fetches repositories by itself: without hooks of the user's, and no submodule is a folder of this machine.
+_GIT: Mapping[str, str | None] = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ALLOW_PROTOCOL": "git:http:https:ssh",
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "core.hooksPath",
+    "GIT_CONFIG_VALUE_0": os.devnull,
+}
 _LIMIT = 3600  # seconds for one that is built
 _TOOLS = ("pip", "setuptools")  # what pip freeze leaves out
 
@@ -87,11 +97,15 @@ def make_environment(
     direct = [pin for pin in pins if pin.url]
     findings += _install_each([*direct, *built], venv, trust, report)
     if packages:
-        message = f"Of {len(packages)} distributions the file says the version only; what the index has today is taken."
+        message = (
+            f"Of {len(packages)} distribution(s) the file says the version only; what the index has today is taken."
+        )
         findings.append(resolved_today("Python", message))
     gone = [name for name in _TOOLS if name not in {pin.name for pin in pins}]
     if gone:
-        message = f"The file does not name {' and '.join(gone)}, which pip freeze leaves out; they are not installed."
+        message = (
+            f"The file does not name {' and '.join(gone)}, which pip freeze may leave out; they are not installed."
+        )
         findings.append(assumed("pip freeze", message, "If a pack needs one, install it in the ComfyUI, and export."))
     return tuple(findings)
 
@@ -135,19 +149,25 @@ def _pylock(packages: Sequence[Package], version: str) -> str:
 
 
 def _install_each(pins: Sequence[Pin], venv: Path, trust: bool, report: Report) -> list[Finding]:
-    """Those that come from an address, or as source, one at a time; what cannot be installed is a finding."""
+    """Those that come from an address, or as source, one at a time; what cannot be installed is a finding.
+
+    uv asks the venv's interpreter nothing that it was not told when that was still empty: no ``.pth`` file runs.
+    """
     findings = []
     for number, pin in enumerate(pins, 1):
         report(Progress(phase="build", item=pin.name, done=number - 1, total=len(pins)))
+        if not trust and not _is_wheel(pin):
+            message = f"{pin.line} comes as source, and building it runs its code."
+            findings.append(pin_not_had(pin.name, message, "Say yes to that with --trust."))
+            continue
         try:
             _install(pin, venv, trust)
         except CapsuleError as error:
             if error.code not in ("command-failed", "command-timeout"):
                 raise
             reason = " ".join(error.message.partition(": ")[2].split())[-300:]
-            cure = "" if trust else "Say yes to building it, which runs its code, with --trust."
-            message = f"{pin.line} could not be installed: {reason}"
-            findings.append(pin_not_had(pin.name, message, cure or "Install what it needs to be built."))
+            message = f"{pin.line} could not be installed: … {reason}"
+            findings.append(pin_not_had(pin.name, message, "Check its address, or what it needs to be built."))
         else:
             findings.append(
                 resolved_today(pin.name, f"{pin.line} is what is at that address, or is built of it, today.")
@@ -155,9 +175,13 @@ def _install_each(pins: Sequence[Pin], venv: Path, trust: bool, report: Report) 
     return findings
 
 
+def _is_wheel(pin: Pin) -> bool:
+    return urlsplit(pin.url).path.endswith(".whl") and not pin.url.startswith("git+")
+
+
 def _install(pin: Pin, venv: Path, trust: bool) -> None:
     words = ["install", "--quiet", "--no-deps", *([] if trust else ["--no-build"])]
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder, "one.txt")
         wanted.write_text(f"{pin.line}{''.join(f' --hash=sha256:{each}' for each in pin.hashes)}\n")
-        run([find_uv(), "pip", *words, "--python", venv_python(venv), "-r", wanted], timeout=_LIMIT)
+        run([find_uv(), "pip", *words, "--python", venv_python(venv), "-r", wanted], env=_GIT, timeout=_LIMIT)

@@ -97,7 +97,8 @@ def _models(file: WorkflowFile) -> Iterator[Finding]:
                 where = without_credentials(str(model.get("url") or ""))
                 found[str(model["name"])] = f" from {where}" if where else ""
     for entry in (file.api or {}).values():
-        for value in (entry.get("inputs") or {}).values():
+        inputs = entry.get("inputs")
+        for value in inputs.values() if isinstance(inputs, Mapping) else ():
             if isinstance(value, str) and value.lower().endswith(_SUFFIXES):
                 found.setdefault(value, "")
     for name in sorted(found)[:_MOST]:

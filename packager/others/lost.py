@@ -45,8 +45,8 @@ def _changes(subject: str, source: Source) -> Iterator[Finding]:
     if source.patch:
         yield _lost(subject, f"{subject} has local changes, which are not in it.")
     if source.bundle:
-        why = "a folder of this machine" if is_local(source.origin) else "no remote is known to have"
-        yield _lost(subject, f"The commit of {subject} is carried in the capsule, and not in it: it is of {why}.")
+        why = "it comes from a folder of this machine" if is_local(source.origin) else "no remote is known to have it"
+        yield _lost(subject, f"The commit of {subject} is carried in the capsule, and not in it; {why}.")
     if source.submodules:
         inner = some([item.path for item in source.submodules])
         yield _lost(subject, f"The checkouts inside {subject} are not in it: {inner}.")

@@ -125,11 +125,11 @@ def make(
             place(root, f"input/{path}").write_bytes(data)
         found += [*odd, *make_environment(said.pins, version, place(root, ".venv"), report, trust=trust)]
         take = partial(snapshot_install, observed=Observed())  # what is seen of this machine is none of theirs
-        if trust and said.api is not None and said.ui is not None:
-            booted = boot(find_install(root), report)
+        if trust and said.api is not None:
+            ui, booted = said.ui or _EMPTY, boot(find_install(root), report)
             capsule = make_capsule(
                 booted.install,
-                said.ui,
+                ui,
                 said.api,
                 booted.object_info,
                 name=name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -61,6 +62,13 @@ def lines_of(said: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _is_address(url: str) -> bool:
+    try:
+        return bool(_REMOTE.match(url) and urlsplit(url).hostname)
+    except ValueError:
+        return False
+
+
 def _pin(text: str) -> Pin | Finding:
     shown = without_credentials(text)[:120]
     if text.startswith("-"):
@@ -72,8 +80,8 @@ def _pin(text: str) -> Pin | Finding:
         return left_out(shown, f"{shown!r} is no line of a pip freeze.")
     name = canonicalize_name(said.name)
     if said.url:
-        if not _REMOTE.match(said.url):
-            return pin_not_had(name, f"{name} was installed from a path of another machine, {shown!r}.", _LOCAL)
+        if not _is_address(said.url):
+            return pin_not_had(name, f"{name} was installed from what is no address of a host, {shown!r}.", _LOCAL)
         return Pin(name=name, url=without_credentials(said.url), hashes=hashes)
     exact = [each.version for each in said.specifier if each.operator in ("==", "===")]
     try:

@@ -44,7 +44,9 @@ def _read(path: Path, archive: zipfile.ZipFile, limits: Limits) -> Iterator[tupl
     if len(infos) > limits.files:
         raise _too_large(path, f"more than {limits.files:,} files")
     names = [safe_name(info.filename) for info in infos]
-    if len({name.casefold() for name in names}) != len(names):
+    folded = {name.casefold() for name in names}
+    folders = {name[:end] for name in folded for end in range(len(name)) if name[end] == "/"}
+    if len(folded) != len(names) or folded & folders:
         raise _unreadable(path, "it holds two files of one name")
     left = limits.size
     for info, name in zip(infos, names, strict=True):

@@ -6,11 +6,12 @@ import json
 import sys
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -110,7 +111,7 @@ def test_a_manager_snapshot_becomes_a_capsule_that_restores(world: World, tmp_pa
     assert all(wheel.hashes for item in read_pylock(capsule.pylock).pylock.packages for wheel in item.wheels or ())
     assert set(found(capsule, "not-in-source")) == {"local changes", "models", "packs", "platform", "workflow"}
     assert set(found(capsule, "assumed")) == {"ComfyUI", "Python", "pip freeze"}
-    assert "2 distributions" in found(capsule, "resolved-today")["Python"]
+    assert "2 distribution(s)" in found(capsule, "resolved-today")["Python"]
     assert not any(item.blocks for item in capsule.lock.findings)
     assert list(dict.fromkeys(event.phase for event in events))[:3] == ["sources", "resolve", "python"]
     path = tmp_path / "old.capsule.zip"
@@ -287,6 +288,39 @@ def test_a_source_archive_is_built_only_after_a_yes(world: World, tmp_path: Path
     assert not ran.exists()
 
 
+def test_a_wheel_at_an_address_is_installed_and_no_pth_file_runs(world: World, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    evil = {"evil.pth": f"import os; open({str(ran)!r}, 'w').close()\n", "evil.py": ""}
+    make_wheel(world.index.folder, "evil", "1.0", evil)
+    make_wheel(tmp_path / "web", "delta", "3.0")
+    with serving_http(partial(_Files, directory=str(tmp_path / "web")), "127.0.0.1") as server:
+        address = f"http://127.0.0.1:{server.server_port}/delta-3.0-py3-none-any.whl"
+        pips = {"evil==1.0": "", "delta": address, "alpha": address.replace("delta-3.0", "gone-1")}
+        capsule = world.make(world.manager(git_custom_nodes={}, pips=pips))
+        assert pins(capsule).keys() == {"evil", "delta"}
+        assert address in found(capsule, "resolved-today")["delta"]
+        assert found(capsule, "pin-not-had").keys() == {"alpha"}
+        assert not ran.exists()
+    assert any(name.startswith("python/delta") for name in capsule.files)  # the address gave no hash to come back to
+    made = write_snapshot(capsule, "manager", NOW)
+    assert made.document["pips"] == {"delta==3.0": "", "evil==1.0": ""}
+    assert "delta" in next(item.message for item in made.lost if item.subject == "wheels")
+
+
+def test_a_repository_that_was_installed_comes_back_by_its_address_and_commit(world: World) -> None:
+    first = world.make(world.manager())
+    commit, origin = world.tint.commits[0], "https://example.com/tint.git"
+    package = (
+        f'[[packages]]\nname = "tint"\nversion = "1"\nvcs = {{type = "git", url = "{origin}", commit-id = "{commit}"}}'
+    )
+    text = f'lock-version = "1.0"\ncreated-by = "t"\n{package}\n'
+    for form, key in (("manager", "pips"), ("desktop", "pipPackages")):
+        document = write_snapshot(replace(first, pylock=text), cast(Any, form), NOW).document
+        said = document[key] if form == "manager" else document["snapshots"][0][key]
+        assert said == {"tint": f"git+{origin}@{commit}"}
+        assert [pin.url for pin in read_others(world.file(document)).pins] == [f"git+{origin}@{commit}"]
+
+
 def test_hashes_in_the_file_are_held_to(world: World) -> None:
     import hashlib
 
@@ -360,6 +394,9 @@ def test_the_commands(world: World, tmp_path: Path, comfy_capsule: Any) -> None:
         ["sources …", "resolve …", "python …", "packs …", "comfyui …", "system …"],
     )
     assert "[not-in-source]" in said
+    for words in (("inspect", out), ("contract", out), ("diff", out, out), ("models", "list", out)):
+        assert comfy_capsule(*words)[0] == 0, words
+    assert comfy_capsule("restore", out, "--into", tmp_path / "r", "--dry-run")[0] == 0
     status, said, _ = comfy_capsule("export-as", "desktop", out, "-o", tmp_path / "d.json")
     assert status == 0
     assert "lost      " in said

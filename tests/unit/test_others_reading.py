@@ -32,6 +32,7 @@ MANAGER: dict[str, Any] = {
         "Pillow": "11.0.0",
         "tiny": "git+https://example.com/tiny@" + COMMIT,
         "near": "file:///home/me/near",
+        "odd-host": "https://[x/y.whl",
         "-e git+https://example.com/e@1#egg=e": "",
         "# a comment": "",
         "odd line here": "",
@@ -96,7 +97,7 @@ def test_a_manager_snapshot_says_commits_and_pins_and_the_rest_is_told(tmp_path:
     assert codes(said) >= {
         *(("not-in-source", subject) for subject in ("local changes", "models", "packs", "platform", "workflow")),
         *(("pack-not-had", name) for name in ("null", "moving", "latest-one", "one.py")),
-        *(("pin-not-had", name) for name in ("near", "-e git+https://example.com/e@1#egg=e")),
+        *(("pin-not-had", name) for name in ("near", "odd-host", "-e git+https://example.com/e@1#egg=e")),
         *(("entry-left-out", name) for name in ("odd line here", "loose")),
     }
     assert all(item.cure for item in said.findings)
@@ -241,6 +242,20 @@ def test_the_plan_asks_nobody_and_says_what_would_be_left_out(tmp_path: Path) ->
     assert "--trust" in lines[5][3]
 
 
+@pytest.mark.parametrize(
+    "ui",
+    [
+        {"nodes": [4, None, {"type": ["x"], "properties": [1]}, {"properties": {"models": {}, "cnr_id": {"x": 1}}}]},
+        {"nodes": [], "definitions": {"subgraphs": [None, {"nodes": 4}]}},
+        {"nodes": [{"properties": {"models": [None, {"name": ["x"], "url": 4}], "aux_id": [], "ver": {}}}]},
+    ],
+)
+def test_odd_graphs_are_no_crash(tmp_path: Path, ui: Any) -> None:
+    assert read_others(written(tmp_path, ui)).ui == ui
+    api = {"1": {"class_type": "X", "inputs": [1]}, "2": {"class_type": ["y"], "inputs": None}}
+    assert len(node_types(read_others(written(tmp_path, api)))) == 2
+
+
 def refused(path: Path, number: int = 1) -> str:
     with pytest.raises(CapsuleError) as caught:
         read_others(path, number)
@@ -314,6 +329,7 @@ def test_a_zip_that_lies_unpacks_to_nothing(tmp_path: Path) -> None:
         ([("/abs", b"")], "capsule-unsafe-name"),
         ([(link, b"/etc/passwd")], "others-unreadable"),
         ([("A", b""), ("a", b"")], "others-unreadable"),
+        ([("a", b""), ("a/b", b"")], "others-unreadable"),
     ]
     for entries, code in cases:
         with pytest.raises(BadInput) as caught:
