@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -49,11 +48,6 @@ class Places(BaseModel):
         return is_remote(origin) or (self.local and is_local(origin))
 
 
-class _Job(NamedTuple):
-    pack: NamedPack
-    into: Path
-
-
 def fetch_sources(said: Described, comfyui: Path, places: Places, report: Report) -> list[Finding]:
     """Make `comfyui`, which must not exist, the ComfyUI of `said` with its packs, as checkouts. Nothing of them runs.
 
@@ -65,17 +59,17 @@ def fetch_sources(said: Described, comfyui: Path, places: Places, report: Report
         CapsuleError: as `check_out`, of ComfyUI itself.
     """
     commit, findings = comfyui_commit(said, places)
-    jobs, doubled = _jobs(said, comfyui)
+    packs, doubled = _without_doubles(said.packs)
     findings += doubled
-    report(Progress(phase="sources", item="ComfyUI", total=len(jobs) + 1))
+    report(Progress(phase="sources", item="ComfyUI", total=len(packs) + 1))
     check_out("ComfyUI", Checkout(origin=places.comfyui, commit=commit), comfyui, {})
     findings += _submodules("ComfyUI", places.comfyui, comfyui, places)
-    executor = ThreadPoolExecutor(min(_PARALLEL, len(jobs) or 1), thread_name_prefix="sources")
+    executor = ThreadPoolExecutor(min(_PARALLEL, len(packs) or 1), thread_name_prefix="sources")
     try:
-        running = [executor.submit(_fetch, job, places) for job in jobs]
-        for done, (job, future) in enumerate(zip(jobs, running, strict=True), 2):
+        running = [executor.submit(_fetch, pack, comfyui, places) for pack in packs]
+        for done, (pack, future) in enumerate(zip(packs, running, strict=True), 2):
             findings += future.result()
-            report(Progress(phase="sources", item=job.pack.name, done=done, total=len(jobs) + 1))
+            report(Progress(phase="sources", item=pack.name, done=done, total=len(packs) + 1))
     finally:
         executor.shutdown(cancel_futures=True)
     return findings
@@ -107,22 +101,18 @@ def comfyui_commit(said: Described, places: Places) -> tuple[str, list[Finding]]
     return commit, [*findings, resolved_today("ComfyUI", message)]
 
 
-def _jobs(said: Described, comfyui: Path) -> tuple[list[_Job], list[Finding]]:
-    """Where each pack goes; of two for one folder, also on systems that do not tell case apart, the first."""
-    jobs: dict[str, _Job] = {}
+def _without_doubles(packs: Sequence[NamedPack]) -> tuple[list[NamedPack], list[Finding]]:
+    """Of several for one folder, also on systems that do not tell case apart, the first."""
+    kept: dict[str, NamedPack] = {}
     findings = []
-    for pack in said.packs:
-        key = pack.name.casefold()
-        if key in jobs:
+    for pack in packs:
+        if kept.setdefault(pack.name.casefold(), pack) is not pack:
             findings.append(left_out(pack.name, f"Two packs go into the folder {pack.name!r}; the first is taken."))
-        else:
-            jobs[key] = _Job(pack, comfyui / "custom_nodes" / pack.path)
-    return list(jobs.values()), findings
+    return list(kept.values()), findings
 
 
-def _fetch(job: _Job, places: Places) -> list[Finding]:
+def _fetch(pack: NamedPack, comfyui: Path, places: Places) -> list[Finding]:
     """Make the pack's folder; on failure there is none, and a finding says why."""
-    pack, into = job
     subject = f"the pack {pack.name!r}"
     if pack.kind == "git" and not places.allows(pack.origin):
         message = f"The origin of {subject} is a folder of this machine, {pack.origin}, which was not read."
@@ -130,8 +120,8 @@ def _fetch(job: _Job, places: Places) -> list[Finding]:
     if pack.kind == "registry" and not places.registry:
         message = f"{subject[0].upper()}{subject[1:]} is {pack.registry} of the registry, which was not asked."
         return [named_only(pack.name, message, "Name the address of the registry's API with --registry URL.")]
+    into = place(comfyui, f"custom_nodes/{pack.path}")  # which a checkout of ComfyUI may hold as a link elsewhere
     try:
-        into = place(into.parents[1], f"{into.parent.name}/{into.name}")
         if pack.kind == "registry":
             fetch_archive(places.registry, pack.registry, into)
             message = (

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from bench.installs import install_at
-from comfy_capsule.packager.capsule import ComfyUI, Lock, Model, Pack, Platform
+from comfy_capsule.packager import actions, cli
+from comfy_capsule.packager.capsule import Capsule, ComfyUI, Lock, Model, Pack, Platform, read_capsule
 from comfy_capsule.packager.comfy.boot import Booted
+from comfy_capsule.packager.contract import Contract
 from comfy_capsule.packager.others import Described, making, overruled, version_findings
 from graphs import INFO, single
 
@@ -58,6 +62,23 @@ def test_what_the_user_names_goes_before_the_file_and_is_said() -> None:
     (finding,) = overruled("Python", "3.11.1", "3.12.7")
     assert "3.11.1" in finding.message
     assert "3.12.7" in finding.message
+
+
+def test_a_picture_is_exported_against_a_comfyui_and_other_versions_there_are_in_the_capsule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ui, api = single("Sampler", {"steps": 20}, {})
+    ui["nodes"][0]["properties"]["cnr_id"] = "comfy-core"
+    ui["nodes"][0]["properties"]["ver"] = "0.3.40"
+    (tmp_path / "w.json").write_text(json.dumps(ui))
+    platform = Platform(os="linux", arch="x86_64", python="3.11.7")
+    lock = Lock(name="w", platform=platform, comfyui=ComfyUI(version="0.30.0", kind="git"))
+    pylock = 'lock-version = "1.0"\ncreated-by = "t"\npackages = []\n'
+    made = Capsule(lock, pylock, ui, api, Contract(name="w"), {}, {}, sealed="f" * 64)
+    monkeypatch.setattr(actions, "export", lambda *_, **__: made)
+    words = ["import", str(tmp_path / "w.json"), "--comfy", str(tmp_path), "-o", str(tmp_path / "w.capsule.zip")]
+    assert CliRunner().invoke(cli.command, words).exit_code == 0
+    assert [item.code for item in read_capsule(tmp_path / "w.capsule.zip").lock.findings] == ["version-differs"]
 
 
 def test_other_versions_than_the_workflow_notes_are_said() -> None:
