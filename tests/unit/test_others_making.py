@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from comfy_capsule.packager.capsule import Capsule, ComfyUI, Lock, Model, Pack, 
 from comfy_capsule.packager.comfy.boot import Booted
 from comfy_capsule.packager.contract import Contract
 from comfy_capsule.packager.others import Described, making, overruled, version_findings
+from comfy_capsule.packager.others.environment import python_version
 from graphs import INFO, single
 
 COMMIT = "a" * 40
@@ -110,3 +112,15 @@ def test_other_versions_than_the_workflow_notes_are_said() -> None:
     assert {(item.code, item.subject) for item in found} == {
         ("version-differs", subject) for subject in ("ComfyUI", "blur", "me/tint")
     }
+
+
+def test_the_python_is_the_one_that_the_file_says_or_it_is_told_which_one_is_taken() -> None:
+    here = platform.python_version()
+    minor = here.rpartition(".")[0]
+    assert python_version("3.12.7") == ("3.12.7", ())
+    assert python_version(minor, "3.99.1")[0] == "3.99.1"
+    assert python_version(minor, f"{minor}.99") == (f"{minor}.99", ())
+    for said in ("", minor):
+        version, (finding,) = python_version(said)
+        assert (version, finding.code) == (here, "assumed")
+        assert here in finding.message
