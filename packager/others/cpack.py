@@ -18,7 +18,7 @@ from ..command import without_credentials
 from ..errors import BadInput
 from ..strict_json import loads
 from ..workflow import check_api_graph, is_api_graph, is_ui_graph
-from .findings import assumed, left_out, not_chosen, not_held
+from .findings import assumed, left_out, no_pins, not_chosen, not_held
 from .manager import read_packs
 from .models import Described, NamedPack
 from .names import folder_of, git_pack
@@ -68,6 +68,7 @@ def read_cpack(path: Path) -> Described:
             *more,
             *odd,
             *(left_out(name, f"{name!r} is nothing that is known of such archives.") for name in rest),
+            *([] if pins else [no_pins()]),
             *_marks(api),
         ),
     )

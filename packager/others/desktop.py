@@ -16,7 +16,7 @@ from typing import Any
 from ..capsule import Finding
 from ..command import without_credentials
 from ..errors import BadInput
-from .findings import assumed, left_out, named_only, not_chosen, not_held, resolved_today
+from .findings import assumed, left_out, named_only, no_pins, not_chosen, not_held, resolved_today
 from .models import Described, NamedPack
 from .names import git_pack, is_commit, pack_path
 from .pins import lines_of, read_pins
@@ -87,7 +87,7 @@ def _read(said: Mapping[str, Any], findings: list[Finding]) -> Described:
         python=python if _PYTHON.match(python) else "",
         packs=tuple(packs),
         pins=pins,
-        findings=(*not_held("desktop"), *findings, *more),
+        findings=(*not_held("desktop"), *findings, *more, *([] if pins else [no_pins()])),
     )
 
 

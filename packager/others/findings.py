@@ -98,6 +98,12 @@ def pin_not_had(subject: str, message: str, cure: str) -> Finding:
     return Finding(code="pin-not-had", subject=subject, message=message, cure=cure, blocks=True)
 
 
+def no_pins() -> Finding:
+    """A file without a single distribution, which some tools write."""
+    message = "The file lists no Python packages, so none is installed: this ComfyUI will not start."
+    return pin_not_had("Python", message, "Restore it, install its and the packs' requirements there, and export.")
+
+
 def no_contract(why: str) -> Finding:
     """The workflow stands in the capsule without inputs and outputs."""
     return Finding(

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..capsule import Finding
 from ..command import without_credentials
-from .findings import left_out, named_only, not_held
+from .findings import left_out, named_only, no_pins, not_held
 from .models import Described, NamedPack
 from .names import folder_of, git_pack, is_commit, pack_path
 from .pins import lines_of, read_pins
@@ -31,10 +31,8 @@ def read_manager(said: Mapping[str, Any]) -> Described:
     pips = said.get("pips")
     pins, more = read_pins(lines_of(pips)) if isinstance(pips, dict) else ((), ())
     odd = [left_out(key, f"{key!r} is nothing that is known of such snapshots.") for key in said if key not in _KEYS]
-    if not isinstance(pips, dict):
-        odd.append(
-            left_out("Python", "It lists no Python packages; ComfyUI's and the packs' requirements are not met.")
-        )
+    if not pins:
+        odd.append(no_pins())
     core = said.get("comfyui")
     return Described(
         form="manager",

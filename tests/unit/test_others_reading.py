@@ -104,6 +104,13 @@ def test_a_manager_snapshot_says_commits_and_pins_and_the_rest_is_told(tmp_path:
     assert "secret" not in said.model_dump_json()
 
 
+def test_a_file_without_any_python_package_says_that_it_will_not_start(tmp_path: Path) -> None:
+    for pips in ({}, None):
+        assert ("pin-not-had", "Python") in codes(read_others(written(tmp_path, {**MANAGER, "pips": pips})))
+    assert ("pin-not-had", "Python") in codes(read_others(written(tmp_path, envelope(desktop()))))
+    assert ("pin-not-had", "Python") in codes(read_others(cpack(tmp_path, {"comfyui": COMMIT, "models": []})))
+
+
 def test_the_yaml_form_is_the_same(tmp_path: Path) -> None:
     yaml = pytest.importorskip("yaml")
     text = yaml.dump({"custom_nodes": MANAGER}, allow_unicode=True, sort_keys=False)
