@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import tempfile
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -92,10 +93,18 @@ def make_environment(
     base = find_python(version, lock.platform.implementation)
     report(Progress(phase="resolve", item=f"{len(pins)} distributions", total=1))
     packages, findings, built = _resolve(pins, Indexes(base))
+    addressed: list[Package] = []
+    for pin in (pin for pin in pins if pin.url):
+        made = _at_address(pin, base) if _is_wheel(pin) else pin
+        if isinstance(made, Package):
+            addressed.append(made)
+            findings.append(resolved_today(pin.name, f"{pin.line} is what is at that address today."))
+        else:
+            findings.append(made) if isinstance(made, Finding) else built.append(made)
     report(Progress(phase="resolve", done=1, total=1))
-    install_python(lock, _pylock(packages, version), venv, report, trust=False)
-    direct = [pin for pin in pins if pin.url]
-    findings += _install_each([*direct, *built], venv, trust, report)
+    # All wheels at once: a venv with anything in it is started by uv, which runs the .pth files in it.
+    install_python(lock, _pylock([*packages, *addressed], version), venv, report, trust=False)
+    findings += _build_each(built, venv, report, trust=trust)
     if packages:
         message = (
             f"Of {len(packages)} distribution(s) the file says the version only; what the index has today is taken."
@@ -148,40 +157,57 @@ def _pylock(packages: Sequence[Package], version: str) -> str:
     return f"# Python {version}\n{tomlkit.dumps(lock.to_dict())}"
 
 
-def _install_each(pins: Sequence[Pin], venv: Path, trust: bool, report: Report) -> list[Finding]:
-    """Those that come from an address, or as source, one at a time; what cannot be installed is a finding.
-
-    uv asks the venv's interpreter nothing that it was not told when that was still empty: no ``.pth`` file runs.
-    """
-    findings = []
-    for number, pin in enumerate(pins, 1):
-        report(Progress(phase="build", item=pin.name, done=number - 1, total=len(pins)))
-        if not trust and not _is_wheel(pin):
-            message = f"{pin.line} comes as source, and building it runs its code."
-            findings.append(pin_not_had(pin.name, message, "Say yes to that with --trust."))
-            continue
+def _at_address(pin: Pin, base: Path) -> Package | Finding:
+    """The wheel at the pin's address, with the hash that it has there today; or why there is none for this machine."""
+    with tempfile.TemporaryDirectory() as folder:
+        wanted, found = Path(folder, "one.txt"), Path(folder, "pylock.toml")
+        wanted.write_text(f"{pin.line}\n")
+        words = ("--no-deps", "--no-build", "--quiet", "--no-header", "--format", "pylock.toml")
         try:
-            _install(pin, venv, trust)
+            run([find_uv(), "pip", "compile", *words, "--python", base, "-o", found, wanted], timeout=_LIMIT)
         except CapsuleError as error:
-            if error.code not in ("command-failed", "command-timeout"):
-                raise
-            reason = " ".join(error.message.partition(": ")[2].split())[-300:]
-            message = f"{pin.line} could not be installed: … {reason}"
-            findings.append(pin_not_had(pin.name, message, "Check its address, or what it needs to be built."))
-        else:
-            findings.append(
-                resolved_today(pin.name, f"{pin.line} is what is at that address, or is built of it, today.")
-            )
-    return findings
+            return _failed(pin, error)
+        packages = Pylock.from_dict(tomllib.loads(found.read_text(encoding="utf-8"))).packages
+    archive = packages[0].archive if len(packages) == 1 else None
+    if archive is None or (pin.hashes and archive.hashes.get("sha256") not in pin.hashes):
+        message = f"What is at the address of {pin.line} has not the hash that the file names."
+        return pin_not_had(pin.name, message, "It was replaced there; install it from where it came from.")
+    return packages[0]
 
 
 def _is_wheel(pin: Pin) -> bool:
     return urlsplit(pin.url).path.endswith(".whl") and not pin.url.startswith("git+")
 
 
-def _install(pin: Pin, venv: Path, trust: bool) -> None:
-    words = ["install", "--quiet", "--no-deps", *([] if trust else ["--no-build"])]
+def _build_each(pins: Sequence[Pin], venv: Path, report: Report, *, trust: bool) -> list[Finding]:
+    """Install those that come as source, one at a time; without `trust`, and where that fails, they are findings."""
+    findings = []
+    for number, pin in enumerate(pins, 1):
+        report(Progress(phase="build", item=pin.name, done=number - 1, total=len(pins)))
+        if not trust:
+            message = f"{pin.line} comes as source, and building it runs its code."
+            findings.append(pin_not_had(pin.name, message, "Say yes to that with --trust."))
+            continue
+        try:
+            _build(pin, venv)
+        except CapsuleError as error:
+            findings.append(_failed(pin, error))
+        else:
+            findings.append(resolved_today(pin.name, f"{pin.line} is built of what is there today."))
+    return findings
+
+
+def _build(pin: Pin, venv: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder, "one.txt")
         wanted.write_text(f"{pin.line}{''.join(f' --hash=sha256:{each}' for each in pin.hashes)}\n")
-        run([find_uv(), "pip", *words, "--python", venv_python(venv), "-r", wanted], env=_GIT, timeout=_LIMIT)
+        words = ("install", "--quiet", "--no-deps", "--python")
+        run([find_uv(), "pip", *words, venv_python(venv), "-r", wanted], env=_GIT, timeout=_LIMIT)
+
+
+def _failed(pin: Pin, error: CapsuleError) -> Finding:
+    if error.code not in ("command-failed", "command-timeout"):
+        raise error
+    reason = " ".join(error.message.partition(": ")[2].split())[-300:]
+    message = f"{pin.line} could not be installed: … {reason}"
+    return pin_not_had(pin.name, message, "Check its address, or what it needs to be built.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import sys
@@ -77,7 +78,10 @@ def test_a_source_archive_is_built_only_after_a_yes(world: World, tmp_path: Path
     assert "built-from-source" in {item.code for item in capsule.lock.findings}
 
 
-def test_a_wheel_at_an_address_is_installed_and_no_pth_file_runs(world: World, tmp_path: Path) -> None:
+def test_a_wheel_at_an_address_is_installed_and_no_pth_file_runs(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_NO_CACHE", "1")  # nor is what uv knows of an interpreter
     ran = tmp_path / "ran"
     evil = {"evil.pth": f"import os; open({str(ran)!r}, 'w').close()\n", "evil.py": ""}
     make_wheel(world.index.folder, "evil", "1.0", evil)
@@ -90,10 +94,19 @@ def test_a_wheel_at_an_address_is_installed_and_no_pth_file_runs(world: World, t
         assert address in found(capsule, "resolved-today")["delta"]
         assert found(capsule, "pin-not-had").keys() == {"alpha"}
         assert not ran.exists()
-    assert any(name.startswith("python/delta") for name in capsule.files)  # the address gave no hash to come back to
-    made = write_snapshot(capsule, "manager", NOW)
-    assert made.document["pips"] == {"delta==3.0": "", "evil==1.0": ""}
-    assert "delta" in next(item.message for item in made.lost if item.subject == "wheels")
+        assert any(name.startswith("python/delta") for name in capsule.files)  # uv notes the address without a hash
+        made = write_snapshot(capsule, "manager", NOW)
+        assert made.document["pips"] == {"delta==3.0": "", "evil==1.0": ""}
+        assert "delta" in next(item.message for item in made.lost if item.subject == "wheels")
+        digest = hashlib.sha256((tmp_path / "web/delta-3.0-py3-none-any.whl").read_bytes()).hexdigest()
+        for said, there in ((digest, True), ("0" * 64, False)):
+            (tmp_path / "w.cpack.zip").unlink(missing_ok=True)
+            with zipfile.ZipFile(tmp_path / "w.cpack.zip", "w") as archive:
+                archive.writestr("snapshot.json", json.dumps({"comfyui": world.core.commits[0], "models": []}))
+                archive.writestr("requirements.txt", f"delta @ {address} --hash=sha256:{said}\n")
+            capsule = make(read_others(tmp_path / "w.cpack.zip"), "w", places=world.places)
+            assert (pins(capsule) == {"delta": "3.0"}) == there
+            assert ("delta" in found(capsule, "pin-not-had")) != there
 
 
 def test_a_repository_that_was_installed_comes_back_by_its_address_and_commit(world: World) -> None:
@@ -111,8 +124,6 @@ def test_a_repository_that_was_installed_comes_back_by_its_address_and_commit(wo
 
 
 def test_hashes_in_the_file_are_held_to(world: World) -> None:
-    import hashlib
-
     wheel = next(world.index.folder.glob("alpha-1.0*"))
     right = hashlib.sha256(wheel.read_bytes()).hexdigest()
     for digest, there in ((right, True), ("0" * 64, False)):
