@@ -58,7 +58,7 @@ def snapshot(
         raise BadInput("no-workflow", "Which packs are used, a workflow must say.", "Give it with --workflow.")
     if trace and workflow is None:
         raise BadInput("no-workflow", "A traced run needs a workflow to run.", "Give it with --workflow.")
-    ui, graph = _read_graphs(workflow, api) if workflow else (None, None)
+    ui, graph = read_graphs(workflow, api) if workflow else (None, None)
     if is_address(comfy):
         _refuse_trace(comfy, trace)
         said = snapshot_remote(comfy, ui, graph, report, look_up=look_up)
@@ -113,7 +113,7 @@ def export(
         BadInput: unusable files, graph, marks, folder or address; ``no-trace-there`` for a trace at an address.
         Blocked: with `strict`, when a finding blocks; nothing is written then.
     """
-    ui, graph = _read_graphs(workflow, api)
+    ui, graph = read_graphs(workflow, api)
     check_api_graph(graph)
     name = workflow_name(name or out.name.removesuffix(SUFFIX))
     install = None
@@ -179,7 +179,12 @@ def _refuse_trace(comfy: str, trace: bool) -> None:
         raise BadInput("no-trace-there", message, "Give its folder with --comfy DIR, on its machine.")
 
 
-def _read_graphs(workflow: Path, api: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_graphs(workflow: Path, api: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The editor graph in the file `workflow`, and its API graph, in `api` or in the same.
+
+    Raises:
+        BadInput: ``ui-graph-missing``, ``api-graph-missing``; as `read_workflow_file`.
+    """
     file = read_workflow_file(workflow)
     if file.ui is None:
         raise BadInput(

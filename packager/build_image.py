@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .capsule import read_capsule
+from .capsule import Capsule, read_capsule
 from .errors import BadInput
 from .image import Docker, build, platform_tag, publish, write_context, write_metrics
 from .progress import Report
@@ -18,8 +18,14 @@ def build_context(path: Path, folder: Path, how: Mapping[str, Any], report: Repo
     Args:
         how: what `write_context` takes by name.
     """
-    context = write_context(read_capsule(path), folder, report=report, **how)
+    context = write_context(_read(path), folder, report=report, **how)
     return {"context": str(context.folder), "base": context.plan.base, "bytes": context.size_bytes}
+
+
+def _read(path: Path) -> Capsule:
+    capsule = read_capsule(path)
+    capsule.need_workflow()
+    return capsule
 
 
 def build_images(
@@ -43,13 +49,13 @@ def build_images(
         metrics: a file to write how long it took into, see `write_metrics`.
 
     Raises:
-        BadInput: ``bad-usage`` for several platforms without a registry, and what `build` refuses.
+        BadInput: ``no-workflow``; ``bad-usage`` for several platforms without a registry, and what `build` refuses.
         CapsuleError: see `build` and `publish`.
     """
     if len(platforms) > 1 and not push:
         message = "An engine keeps an image of one platform under a tag; a registry keeps those of several."
         raise BadInput("bad-usage", message, "Give --push, or one --platform.")
-    capsule, engine = read_capsule(path), Docker()
+    capsule, engine = _read(path), Docker()
     tags = {each: platform_tag(tag, each) for each in platforms} if len(platforms) > 1 else {"".join(platforms): tag}
     made = [build(capsule, own, engine=engine, platform=each, report=report, **how) for each, own in tags.items()]
     if metrics is not None:

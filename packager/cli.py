@@ -11,9 +11,11 @@ from .errors import BadInput, Cancelled, CapsuleError, of_system
 
 _NAMES = (
     *("snapshot", "export", "inspect", "contract", "serve", "build", "run", "restore", "verify", "diff"),
-    *("vendor", "models", "versions", "digests"),
+    *("vendor", "import", "export-as", "models", "versions", "digests"),
 )
 _APART = {name: f"{name}_command" for name in ("build", "models", "restore", "run", "serve", "vendor", "versions")}
+_APART |= {"import": "others_command", "export-as": "others_command"}
+_FUNCTIONS = {"import": "import_", "export-as": "export_as"}  # that cannot be called as the command is
 
 
 class _Commands(click.Group):
@@ -26,7 +28,7 @@ class _Commands(click.Group):
         if cmd_name not in _NAMES:
             return None
         module = import_module(f"{__package__}.{_APART.get(cmd_name, 'commands')}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, _FUNCTIONS.get(cmd_name, cmd_name))
         return command
 
 

@@ -38,7 +38,7 @@ class Capsule:
         lock: the environment, as `capsule.toml` says it.
         pylock: the text of `pylock.toml`.
         workflow: the UI graph, marks inside.
-        graph: the API graph, as the live front-end exported it.
+        graph: the API graph, as the live front-end exported it; empty in a capsule of an environment alone.
         contract: the named inputs and outputs.
         object_info: ``{node class: its definition}`` of the classes that the graph uses, frozen.
         files: the carried bytes, by entry name (``inputs/…``, ``packs/…``).
@@ -102,6 +102,16 @@ class Capsule:
             for chunk in item.chunks():
                 done += len(chunk)
                 report(Progress(phase="read", item=name, done=done, total=total, unit="bytes"))
+
+    def need_workflow(self) -> None:
+        """Refuse a capsule that serves nothing: `import` makes those, of files without a workflow or without its nodes.
+
+        Raises:
+            BadInput: ``no-workflow``.
+        """
+        if not self.graph or any(item.code == "contract-not-made" for item in self.lock.findings):
+            message = f"The capsule {self.name!r} gives a ComfyUI back, but has no workflow with inputs and outputs."
+            raise BadInput("no-workflow", message, "Restore it, and export a workflow from the restored ComfyUI.")
 
     def read(self, entry: str) -> bytes:
         """The bytes of a carried file, e.g. ``inputs/photo.png``. Raises KeyError when it is not there."""
@@ -191,7 +201,8 @@ def _parse_object(path: Path, text: str) -> dict[str, Any]:
 
 def _parse_graph(path: Path, text: str) -> ApiGraph:
     graph = _parse_object(path, text)
-    check_api_graph(graph)
+    if graph:  # of an environment alone there is none, see `Capsule.need_workflow`
+        check_api_graph(graph)
     return graph
 
 

@@ -21,10 +21,13 @@ __all__ = ["Key", "Settings", "read_settings", "serve_capsules", "serve_files", 
 
 
 def serve_files(paths: Sequence[Path], settings: Settings, report: Report, listener: socket.socket) -> None:
-    """`serve_capsules` of the capsules in the files `paths`."""
+    """`serve_capsules` of the capsules in the files `paths`. Raises BadInput ``no-workflow`` too."""
     from ..capsule import read_capsule
 
-    serve_capsules([read_capsule(path) for path in paths], settings, report, listener)
+    capsules = [read_capsule(path) for path in paths]
+    for capsule in capsules:
+        capsule.need_workflow()
+    serve_capsules(capsules, settings, report, listener)
 
 
 def serve_capsules(

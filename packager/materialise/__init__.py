@@ -1,6 +1,6 @@
 """From a capsule to bytes on disk: source trees, Python, models, inputs; used by restore and image alike."""
 
-from .checkout import fetch_commit, new_repository, remove_tree
+from .checkout import check_out, fetch_commit, new_repository, remove_tree, tagged_commit
 from .download import download as download_to
 from .fit import Derived, Translation, derived, fitted, lock_platform, translation
 from .interface import ModelSource, PythonSource, Sink
@@ -42,6 +42,7 @@ __all__ = [
     "Translation",
     "as_model",
     "carried_bytes",
+    "check_out",
     "chosen_packs",
     "derived",
     "download_to",
@@ -75,6 +76,7 @@ __all__ = [
     "removed_names",
     "site_packages",
     "stored_name",
+    "tagged_commit",
     "translation",
     "used_files",
     "used_place",

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -173,6 +174,23 @@ def _apply(subject: str, patch: bytes, into: Path) -> None:
 
 def _lines(names: Iterable[bytes]) -> bytes:
     return b"".join(name + b"\0" for name in sorted(names) if name)
+
+
+def tagged_commit(origin: str, tag: str) -> str:
+    """The commit that the tag `tag` of the remote `origin` names today; empty where it has no such tag.
+
+    Raises:
+        CapsuleError: ``origin-gone``.
+    """
+    names = (f"refs/tags/{tag}^{{}}", f"refs/tags/{tag}")  # what an annotated tag stands for comes first
+    try:
+        with tempfile.TemporaryDirectory() as nowhere:
+            answer = _git(Path(nowhere), "ls-remote", "--quiet", "--", origin, *names)
+    except CapsuleError as error:
+        message = f"The origin {without_credentials(origin)} cannot be asked for {tag!r}: {_reason(error)}"
+        raise CapsuleError("origin-gone", message, "Check the address, the network and your access.") from error
+    found = {name: commit for commit, _, name in (line.partition("\t") for line in answer.decode().splitlines())}
+    return next((found[name] for name in names if _COMMIT.match(found.get(name, ""))), "")
 
 
 def remove_git(into: Path) -> None:

@@ -6,7 +6,8 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +20,7 @@ from ..command import run, watch
 from ..errors import Blocked, CapsuleError
 from ..progress import Progress, Report
 from ..uv import find_uv
+from .checkout import remove_tree
 from .interface import PythonSource
 from .interpreters import PYTHON_SOURCES, find_python
 from .local_wheels import LOCAL_WHEELS, LocalWheels, forget_times, gather_wheels, note_addresses
@@ -26,6 +28,7 @@ from .overlay import lay_over, take_away
 from .pylock import LockedPython, read_pylock
 from .uvlock import uv_lock
 
+_CUSTOMIZE = ("sitecustomize", "usercustomize")
 _DOWNLOADING = re.compile(r"^\s*(?:Downloading|Building|Updating) (.+)$", re.MULTILINE)
 
 
@@ -146,7 +149,28 @@ def _install_local(at_hand: LocalWheels, venv: Path, scratch: Path, report: Repo
     file = scratch / "wheels.txt"
     file.write_text(at_hand.requirements)
     words: list[str | Path] = ["install", *LOCAL_WHEELS, "--offline", "--link-mode", "copy"]
-    _uv_pip([*words, "--find-links", scratch / "wheels", "-r", file], venv, report, total)
+    with _asleep(site_packages(venv)):
+        _uv_pip([*words, "--find-links", scratch / "wheels", "-r", file], venv, report, total)
+
+
+@contextmanager
+def _asleep(site: Path) -> Iterator[None]:
+    """In this block nothing in `site` runs when the venv's interpreter starts, which uv does to ask what it is.
+
+    Python's ``site`` obeys ``.pth`` files and imports two modules by their names; uv cannot tell it not to.
+    """
+    awake = [path for path in site.iterdir() if path.suffix == ".pth" or path.name.partition(".")[0] in _CUSTOMIZE]
+    held = [(path, path.rename(f"{path}.held")) for path in awake]
+    try:
+        yield
+    finally:
+        for path, aside in held:
+            if not path.exists():  # else what was installed now has one too, and lies over it
+                aside.rename(path)
+            elif aside.is_dir():
+                remove_tree(aside)
+            else:
+                aside.unlink()
 
 
 def _uv_pip(words: Sequence[str | Path], venv: Path, report: Report, total: int) -> None:

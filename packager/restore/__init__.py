@@ -13,6 +13,7 @@ from .existing import (
     rollback,
 )
 from .plan import Plan, Step, plan_restore
+from .reading import unexecuted_install
 from .restore import Restored, restore
 from .table import Row, Table, row
 from .verify import verify
@@ -41,6 +42,7 @@ __all__ = [
     "rollback",
     "row",
     "some",
+    "unexecuted_install",
     "unproved_python",
     "verify",
 ]

@@ -6,7 +6,7 @@ from .core import read_platform
 from .folder import write_lock
 from .models.choices import model_choices
 from .packs import classes_by_pack
-from .python.index import Indexes
+from .python.index import Indexes, Offers
 from .python.keep import InstalledNeeds, installed_needs, wheels_of_installed
 from .python.lock import PythonLock, lock_python
 from .python.retarget import offered_for
@@ -23,6 +23,7 @@ __all__ = [
     "Indexes",
     "InstalledNeeds",
     "LocalWork",
+    "Offers",
     "PythonLock",
     "Snapshot",
     "classes_by_pack",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.index import make_wheel
 from bench.web import serving_http
 from comfy_capsule.packager.capsule import ComfyUI, Finding, Lock, Platform
 from comfy_capsule.packager.errors import CapsuleError
@@ -81,6 +82,23 @@ def test_exactly_the_locked_files_in_a_venv_that_can_be_moved(tmp_path: Path, mo
     (tmp_path / "a").rename(tmp_path / "b")
     said = subprocess.run([tmp_path / "b/.venv/bin/alpha-run"], capture_output=True, text=True, check=True)
     assert said.stdout == "alpha 1.0\n"
+
+
+def test_nothing_runs_when_carried_wheels_come_to_those_of_an_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = tmp_path / "pth-ran"
+    monkeypatch.setenv("PTH_RAN", str(ran))
+    start = f"open({str(ran)!r}, 'w').close()\n"
+    indexed, own = wheel(tmp_path, "alpha"), wheel(tmp_path, "beta")
+    custom = make_wheel(tmp_path, "custom", files={"sitecustomize.py": start, "usercustomize/__init__.py": start})
+    text = pylock(indexed, custom, own).replace(f'url = "{own.as_uri()}"', f'path = "python/{own.name}"')
+    files = {f"python/{own.name}": own.read_bytes()}
+    install_python(lock(), text, tmp_path / "v", silent, trust=False, files=files)
+    assert not ran.exists()
+    site = site_packages(tmp_path / "v")
+    assert {"alpha.pth", "beta.pth", "sitecustomize.py", "usercustomize"} <= {path.name for path in site.iterdir()}
+    assert not list(site.glob("*.held"))
 
 
 def test_a_second_install_needs_no_download_and_still_checks_the_hash(

@@ -83,7 +83,7 @@ def loaded_by(*modules: str) -> set[str]:
 
 COMMANDS = (
     *("snapshot", "export", "inspect", "contract", "serve", "build", "restore", "verify", "diff", "digests"),
-    *("vendor", "versions"),
+    *("vendor", "versions", "import", "export-as"),
 )
 
 

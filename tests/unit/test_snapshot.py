@@ -136,7 +136,7 @@ def test_same_install_gives_the_same_lock_wherever_it_stands(install: Install, t
 
 
 def test_every_finding_is_documented() -> None:
-    files = [path for name in ("snapshot", "vendor") for path in (ROOT / "packager" / name).rglob("*.py")]
+    files = [path for name in ("snapshot", "vendor", "others") for path in (ROOT / "packager" / name).rglob("*.py")]
     files += [ROOT / "packager/export.py", ROOT / "packager/hiding.py"]
     source = "".join(path.read_text() for path in files)
     said = r'(?:code=|_finding\(|Absent\(|_carry\(locked, item, )"([a-z-]+)"'
