@@ -103,8 +103,9 @@ def verify_bytes(
 
 def _beside(kept: Kept) -> list[str]:
     """What may change what it does, and is none of the capsule's."""
-    parts = (("packs", kept.packs), ("distributions", kept.distributions))
-    told = "; ".join(f"{len(names)} {word}: {some(sorted(names))}" for word, names in parts if names)
+    parts = (("pack", kept.packs), ("distribution", kept.distributions))
+    counted = ((f"{len(names)} {word}{'s' if len(names) > 1 else ''}", names) for word, names in parts if names)
+    told = "; ".join(f"{words}: {some(sorted(names))}" for words, names in counted)
     return [f"Beside it are kept {told}."] if told else []
 
 
