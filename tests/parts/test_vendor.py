@@ -230,7 +230,7 @@ def test_an_export_takes_what_its_comfyui_has_at_hand(bench: Bench, monkeypatch:
     lock = bench.capsule.lock.model_copy(update={"files": files})
     capsule = replace(bench.capsule, lock=lock)
     here = install_at(comfy, model_folders={"vae": (bench.folder / "mine",)})
-    monkeypatch.setattr(actions, "_read_graphs", lambda *_: (capsule.workflow, capsule.graph))
+    monkeypatch.setattr(actions, "read_graphs", lambda *_: (capsule.workflow, capsule.graph))
     monkeypatch.setattr(actions, "find_install", lambda *_: here)
     monkeypatch.setattr(actions, "_boot", lambda *_: ({}, here, None))
     monkeypatch.setattr(actions, "make_capsule", lambda *_, **__: capsule)
