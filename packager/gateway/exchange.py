@@ -81,9 +81,9 @@ class Exchange:
         data = await asyncio.to_thread(path.read_bytes)
         return await self._outputs.put_bytes(await asyncio.to_thread(self._secrets.cleaned, data))
 
-    async def ended(self, outputs: Mapping[str, Any]) -> None:
+    def ended(self, outputs: Mapping[str, Any]) -> None:
         """A run has ended, and what is wanted of its nodes' `outputs` has been fetched."""
-        await self._sweep.ended(each for output in outputs.values() for each in references(output))
+        self._sweep.ended(each for output in outputs.values() for each in references(output))
 
 
 def _place(source: Path | bytes, place: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -59,6 +60,8 @@ def _serve_on(listener: socket.socket, capsules: Sequence[Capsule], settings: Se
     try:
         settings.state.mkdir(parents=True, exist_ok=True)
         with FileLock(settings.state / "lock", timeout=0):
+            gc.collect()
+            gc.freeze()  # modules and workflows stay: no collection need go through them again
             with asyncio.Runner(loop_factory=_fast_loop()) as runner:
                 runner.run(_serve(listener, workflows, settings, secrets, report))
     except Timeout as error:

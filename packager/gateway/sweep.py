@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import re
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from .outputs import Reference
@@ -30,8 +30,8 @@ class Sweep:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._last: dict[tuple[Path, str], tuple[int, list[Path]]] = {}
-        self._going: list[Path] = []
+        self._last: dict[tuple[str, str, str], tuple[int, list[Reference]]] = {}  # by folder and name
+        self._going: list[Reference] = []
         self._kept: OrderedDict[Reference, tuple[str, int]] = OrderedDict()
 
     def restarted(self) -> None:
@@ -51,33 +51,34 @@ class Sweep:
         """Sha256 and size of what a file held that is gone; None when that is not known."""
         return self._kept.get(reference)
 
-    async def ended(self, references: Iterable[Reference]) -> None:
-        """A run that named these has ended, and what is wanted of them has been copied."""
+    def ended(self, references: Iterable[Reference]) -> None:
+        """A run that named these has ended, and what is wanted of them has been copied. Needs the event loop."""
         for reference in references:
-            self._supersede(reference)
+            if reference.type in _FOLDERS and (found := _NUMBERED.fullmatch(reference.filename)):
+                self._supersede(reference, found["stem"], int(found["number"]))
         if len(self._going) >= _AT_ONCE:
             going, self._going = self._going, []
-            await asyncio.to_thread(_remove, going)
+            folders = {type: self._backend.folder(type) for type in _FOLDERS}
+            asyncio.get_running_loop().run_in_executor(None, _remove, going, folders)
 
-    def _supersede(self, reference: Reference) -> None:
-        folder = self._backend.folder(reference.type) if reference.type in _FOLDERS else None
-        if folder is None or (found := _NUMBERED.fullmatch(reference.filename)) is None:
-            return
-        path = (folder / reference.subfolder / reference.filename).resolve()
-        if not path.is_relative_to(folder):
-            return
-        key, number = (path.parent, found["stem"]), int(found["number"])
-        last, paths = self._last.get(key, (-1, []))
+    def _supersede(self, reference: Reference, stem: str, number: int) -> None:
+        key = (reference.type, reference.subfolder, stem)
+        last, files = self._last.get(key, (-1, []))
         if number > last:
-            self._going += paths
-            self._last[key] = (number, [path])
+            self._going += files
+            self._last[key] = (number, [reference])
         elif number < last:
-            self._going.append(path)
-        elif path not in paths:
-            paths.append(path)
+            self._going.append(reference)
+        elif reference not in files:
+            files.append(reference)
 
 
-def _remove(paths: Iterable[Path]) -> None:
-    for path in paths:
+def _remove(files: Iterable[Reference], folders: Mapping[str, Path | None]) -> None:
+    """Remove `files` from their types' `folders`, which are resolved; what is outside is left alone."""
+    for file in files:
+        if (folder := folders[file.type]) is None:
+            continue
+        path = folder / file.subfolder / file.filename
         with contextlib.suppress(OSError):  # one that stays costs time, no more
-            path.unlink()
+            if path.resolve().is_relative_to(folder):
+                path.unlink()

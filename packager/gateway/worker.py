@@ -333,7 +333,7 @@ class Worker:
                 noted.cancel()
             collector.drop()
             del self._runs[execution.prompt_id]
-            self._begin(self._exchange.ended(outputs))
+            self._exchange.ended(outputs)
 
     async def _leave(self, execution: Execution) -> None:
         """Have a ComfyUI that lost its GPU replaced; the execution is run once more by the next one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,10 @@ class Place:
         return Reference(path.name, path.parent.relative_to(self.written).as_posix().strip("."), "output")
 
     async def end(self, *references: Reference) -> None:
-        await self.exchange.ended({"1": {"images": [vars(each) for each in references]}})
+        self.exchange.ended({"1": {"images": [vars(each) for each in references]}})
 
-    @property
-    def left(self) -> set[str]:
+    async def left(self) -> set[str]:
+        await asyncio.get_running_loop().shutdown_default_executor()
         return {path.relative_to(self.written).as_posix() for path in self.written.rglob("*") if path.is_file()}
 
 
@@ -57,15 +58,15 @@ async def test_the_last_number_of_each_name_stays_and_the_others_go(place: Place
         for name in ("some/blank_{:05}_.png", "film_{:05}.mp4", "film_{:05}-audio.mp4"):
             await place.end(place.write(name.format(number)))
     last = 3 * _AT_ONCE - 1
-    assert {f"some/blank_{last:05}_.png", f"film_{last:05}.mp4", f"film_{last:05}-audio.mp4"} <= place.left
-    assert len(place.left) <= 3 + _AT_ONCE
+    assert {f"some/blank_{last:05}_.png", f"film_{last:05}.mp4", f"film_{last:05}-audio.mp4"} <= await place.left()
+    assert len(await place.left()) <= 3 + _AT_ONCE
 
 
 async def test_one_that_ends_late_takes_its_own_lower_number_away(place: Place) -> None:
     first, second = place.write("a_00001_.png"), place.write("a_00002_.png")
     await place.end(second)
     await place.end(*[first] * _AT_ONCE)
-    assert place.left == {"a_00002_.png"}
+    assert await place.left() == {"a_00002_.png"}
 
 
 async def test_what_has_no_number_or_is_elsewhere_is_left_alone(place: Place, tmp_path: Path) -> None:
@@ -76,7 +77,7 @@ async def test_what_has_no_number_or_is_elsewhere_is_left_alone(place: Place, tm
         await place.end(
             Reference(f"b_{number:05}_.png", "", "input"), Reference(f"../b_{number:05}_.png", "", "output")
         )
-    assert place.left == {"result.png"}
+    assert await place.left() == {"result.png"}
     assert (tmp_path / "out_00001_.png").read_text() == "theirs"
 
 
@@ -85,7 +86,7 @@ async def test_a_cached_run_that_names_a_removed_file_gets_its_bytes(place: Plac
     kept = await place.exchange.fetch(early)
     for number in range(2, 2 * _AT_ONCE + 2):
         await place.end(early, place.write(f"a_{number:05}_.png"))
-    assert "a_00001_.png" not in place.left
+    assert "a_00001_.png" not in await place.left()
     assert await place.exchange.fetch(early) == kept
     found = await place.store.local(kept[0])
     assert found is not None
@@ -105,4 +106,4 @@ async def test_a_comfyui_that_came_up_anew_counts_from_one(place: Place) -> None
         await place.end(place.write(f"a_{number:05}_.png"))
     with pytest.raises(Problem, match="cannot be read"):
         await place.exchange.fetch(early)
-    assert place.left == {"a_00001_.png", "a_00002_.png"}  # too few for a sweep
+    assert await place.left() == {"a_00001_.png", "a_00002_.png"}  # too few for a sweep
