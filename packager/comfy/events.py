@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 # protocol.py, BinaryEventTypes; each binary message begins with one of these as a big-endian uint32.
 _PREVIEW, _TEXT, _PREVIEW_WITH_METADATA = 1, 3, 4
 _IMAGE_TYPES = {1: "image/jpeg", 2: "image/png"}
 
 
-class Event(BaseModel):
-    """One message.
+class Event(NamedTuple):
+    """One message. A plain tuple: a run has a dozen of them.
 
     Attributes:
         kind: ComfyUI's own type (``status``, ``executing``, ``progress_state``, ``executed``, …), or ``preview`` and
@@ -24,10 +24,8 @@ class Event(BaseModel):
         payload: the bytes of a preview or of a text (UTF-8).
     """
 
-    model_config = ConfigDict(frozen=True)
-
     kind: str
-    data: dict[str, Any] = {}
+    data: Mapping[str, Any] = MappingProxyType({})
     payload: bytes = b""
 
 
@@ -35,7 +33,8 @@ def parse_event(message: str | bytes) -> Event:
     """An `Event` from a text or binary frame; one of an unknown binary kind is ``binary-N`` with its bytes."""
     if isinstance(message, str):
         said = json.loads(message)
-        return Event(kind=str(said.get("type", "")), data=said.get("data") or {})
+        data = said.get("data")
+        return Event(kind=str(said.get("type", "")), data=data if isinstance(data, dict) else {})
     kind, body = _number(message), message[4:]
     if kind == _PREVIEW:
         return Event(kind="preview", data={"content_type": _IMAGE_TYPES.get(_number(body), "")}, payload=body[4:])

@@ -25,6 +25,8 @@ class LocalOutputs:
         self._folder = folder
         self._incoming = folder / f"incoming-{instance}".rstrip("-")
         self._incoming.mkdir(parents=True, exist_ok=True)
+        for number in range(256):  # now, for nobody waits for it
+            (folder / f"{number:02x}").mkdir(exist_ok=True)
         for left in self._incoming.iterdir():  # of a process that was killed while it wrote
             left.unlink(missing_ok=True)
         self._spare: deque[Path] = deque()  # empty files, ready to be written
@@ -106,11 +108,7 @@ class LocalOutputs:
                 return
             except FileNotFoundError:
                 pass
-            try:
-                os.replace(temporary, kept)
-            except FileNotFoundError:  # the first of its folder
-                kept.parent.mkdir(exist_ok=True)
-                os.replace(temporary, kept)
+            os.replace(temporary, kept)
 
     async def size(self) -> int:
         return await asyncio.to_thread(lambda: sum(each.stat().st_size for each in self._kept()))
