@@ -76,7 +76,7 @@ async def picture(session: aiohttp.ClientSession, job: dict[str, Any]) -> bytes:
 
 
 async def by_events(session: aiohttp.ClientSession, url: str, color: int) -> bytes:
-    """Submit, follow the events until they tell the end, fetch."""
+    """Submit, follow the events until they tell the end, or end without it, fetch."""
     id = await submit(session, url, color)
     async with session.get(f"{url}/api/v2/jobs/{id}/events") as stream:
         async for line in stream.content:
@@ -84,13 +84,15 @@ async def by_events(session: aiohttp.ClientSession, url: str, color: int) -> byt
                 told = json.loads(line[5:])
                 if isinstance(told, dict) and told.get("status") in ENDED:
                     break
-    async with session.get(f"{url}/api/v2/jobs/{id}") as answer:
-        return await picture(session, await answer.json())
+    return await asked_for(session, url, id)
 
 
 async def by_asking(session: aiohttp.ClientSession, url: str, color: int) -> bytes:
     """Submit, ask until it has ended, fetch."""
-    id = await submit(session, url, color)
+    return await asked_for(session, url, await submit(session, url, color))
+
+
+async def asked_for(session: aiohttp.ClientSession, url: str, id: str) -> bytes:
     while True:
         async with session.get(f"{url}/api/v2/jobs/{id}") as answer:
             job = await answer.json()

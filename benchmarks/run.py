@@ -24,7 +24,9 @@ FIGURES = {
     "snapshot_warm.py": ("snapshot-warm-s", "snapshot-warm-large-s"),
     "snapshot_stall.py": ("snapshot-loop-stall-ms",),
     "gateway_latency.py": ("gateway-p50-ratio", "gateway-p99-ratio"),
-    "gateway_load.py": ("gateway-waiting-mb", "gateway-listen-s"),
+    "gateway_load.py": ("gateway-waiting-mb", "gateway-listen-s", "gateway-throughput-ratio"),
+    "gateway_proxy.py": ("gateway-vs-proxy-p50", "gateway-vs-proxy-p99"),
+    "gateway_large.py": ("gateway-large-copies",),
 }
 
 
