@@ -73,7 +73,7 @@ def find_key(settings: Settings, given: object) -> Key | None:
     if not isinstance(given, str) or not given:
         return None
     digest = hashlib.sha256(given.encode("utf-8", "surrogateescape")).hexdigest()
-    return next((key for key in settings.keys if key.sha256 == digest), None)
+    return settings.by_digest.get(digest)
 
 
 def _key(request: web.Request, settings: Settings) -> Key | None:

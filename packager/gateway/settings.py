@@ -9,6 +9,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,11 @@ class Settings(BaseModel):
         if self.database.get_secret_value() and self.blobs is None and not self.s3:
             raise ValueError("with `database`, give `blobs`, a folder that all of its gateways see, or `s3`")
         return self
+
+    @cached_property
+    def by_digest(self) -> Mapping[str, Key]:
+        """The keys by their sha256."""
+        return {key.sha256: key for key in self.keys}
 
     @property
     def attached(self) -> bool:
