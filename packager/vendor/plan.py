@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
@@ -69,7 +70,7 @@ def plan_sealing(
         kept = bundles(capsule.vendored).get(commit.checkout.commit)
         steps.append(_step(commit.entry, commit.subject, source, 0, kept))
     for wheel in contents.wheels:
-        source = without_credentials(wheel.url)
+        source = urlsplit(wheel.url).hostname or without_credentials(wheel.url)
         steps.append(_step(wheel.entry, wheel.name, source, wheel.size, inside.get(wheel.sha256)))
     for wanted in contents.pins:
         pinned = wheel_of_pin(wanted.pin, capsule.vendored)

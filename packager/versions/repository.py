@@ -180,7 +180,7 @@ class Repository:
             report(Progress(phase="push", item=without_credentials(last)))
 
         try:
-            watch(argv, tick, cwd=self.folder, env=more)
+            watch(argv, tick, env=more)  # where a remote may be named as a path from here
         except CapsuleError as error:
             if error.code != "command-failed":
                 raise

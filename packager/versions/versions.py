@@ -49,8 +49,8 @@ class Versions:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._files = CarriedFiles(folder / "files")
+        self.folder = folder.absolute()  # git is asked from within its repositories
+        self._files = CarriedFiles(self.folder / "files")
 
     def workflows(self) -> tuple[Workflow, ...]:
         """Every workflow that has versions here, by name."""

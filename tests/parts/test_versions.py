@@ -66,6 +66,14 @@ def test_each_capsule_is_a_commit_and_comes_back_byte_for_byte(kept: Versions, t
     assert len(list((tmp_path / "kept/files").rglob("*"))) == 2  # one folder, one picture: it is there once
 
 
+def test_a_folder_and_a_remote_may_be_named_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    version = Versions(Path("kept")).keep(capsule("first"))
+    git(tmp_path, "init", "--quiet", "--bare", "there.git")
+    Versions(Path("kept")).push("portrait", "there.git")
+    assert git(tmp_path / "there.git", "rev-parse", "main") == version.commit
+
+
 def test_what_is_vendored_in_a_capsule_is_no_part_of_its_version(kept: Versions, tmp_path: Path) -> None:
     model = tmp_path / "model"
     model.write_bytes(b"weights" * 1000)
