@@ -23,6 +23,7 @@ FIGURES = {
     "hash_cold.py": ("hash-cold-vs-openssl", "hash-cold-vs-comfy-pack"),
     "snapshot_warm.py": ("snapshot-warm-s", "snapshot-warm-large-s"),
     "snapshot_stall.py": ("snapshot-loop-stall-ms",),
+    "verify_warm.py": ("verify-warm-s",),
     "gateway_latency.py": ("gateway-p50-ratio", "gateway-p99-ratio"),
     "gateway_load.py": ("gateway-waiting-mb", "gateway-listen-s", "gateway-throughput-ratio"),
     "gateway_proxy.py": ("gateway-vs-proxy-p50", "gateway-vs-proxy-p99"),

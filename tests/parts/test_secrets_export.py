@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
 import sys
 import zipfile
 import zlib
@@ -16,15 +14,17 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from bench.git import commit_all, git
 from bench.installs import install_at
 from bench.pictures import example_picture, pixels
 from comfy_capsule.packager.actions import summary
+from comfy_capsule.packager.cache import Cache
 from comfy_capsule.packager.capsule import Capsule, read_capsule, write_capsule
 from comfy_capsule.packager.comfy import Install
 from comfy_capsule.packager.errors import CapsuleError
 from comfy_capsule.packager.export import make_capsule
 from comfy_capsule.packager.secrets import rewrite_texts
-from comfy_capsule.packager.snapshot import snapshot_install
+from comfy_capsule.packager.snapshot import files_with_tokens, snapshot_install
 
 #: One secret a place. Each is found by what the place says of it, and by nothing else.
 PLANTED = {
@@ -46,17 +46,12 @@ INFO = {
 }  # fmt: skip
 
 
-def git(folder: Path, *words: str) -> None:
-    who = {f"GIT_{role}_{what}": "t@t" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    subprocess.run(["git", *words], cwd=folder, env={**os.environ, **who}, check=True, capture_output=True)
-
-
 def checkout(folder: Path, origin: str) -> Path:
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text("")
     (folder / ".gitignore").write_text("/custom_nodes/\n/models/\n/input/\n")
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "first"], ["remote", "add", "origin", origin]):
-        git(folder, *words)
+        git(*words, cwd=folder)
     return folder
 
 
@@ -283,6 +278,27 @@ def test_a_token_in_the_middle_of_a_carried_folder_is_told_of(install: Install) 
     assert told == ["packs/plain.tar"]
     without = taken.with_packs([pack for pack in taken.lock.packs if pack.name != "plain"])
     assert not [each for each in without.lock.findings if each.subject in ("plain", *told)]
+
+
+def test_a_commit_is_searched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for name, text in (
+        ("keys.py", f"KEY = '{PLANTED['png']}'\n"),
+        ("same.py", f"KEY = '{PLANTED['png']}'\n"),
+        ("a", ""),
+    ):
+        (tree / name).write_text(text)
+    git("init", "--quiet", cwd=tree)
+    commit_all(tree, "all")
+    committed = {
+        name: (said.split()[0], said.split()[2])
+        for said, name in (line.split("\t") for line in git("ls-tree", "-r", "HEAD", cwd=tree).splitlines())
+    }
+    cache = Cache(tmp_path / "answers")
+    assert files_with_tokens(tree, committed, cache) == ("keys.py", "same.py")
+    monkeypatch.setattr("comfy_capsule.packager.snapshot.trees.bundle.has_token", lambda _: pytest.fail("once more"))
+    assert files_with_tokens(tree, committed, cache) == ("keys.py", "same.py")
 
 
 def test_what_is_refused_is_told_without_the_secret(install: Install) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ...cache import Cache
 from ...capsule import BUNDLE_REF, git
 from ...secrets import has_token
 from .scratch import scratch_of
+
+# With the version of the rules in ``secrets/shapes.py``: other rules, another kind.
+_KIND = "tokens-1"
 
 
 def is_on_a_remote(folder: Path, commit: str) -> bool:
@@ -30,13 +34,26 @@ def is_on_a_remote(folder: Path, commit: str) -> bool:
     )
 
 
-def files_with_tokens(folder: Path, committed: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
-    """Those of the `committed` files, ``{name: (mode, blob id)}``, that hold a token or key as they were committed."""
-    names: dict[str, list[str]] = {}
-    for name, (_, blob) in committed.items():
-        names.setdefault(blob, []).append(name)
-    answer = git(folder, "cat-file", "--batch", stdin="".join(f"{blob}\n" for blob in names).encode())
-    found, at = [], 0
+def files_with_tokens(
+    folder: Path, committed: Mapping[str, tuple[str, str]], cache: Cache | None = None
+) -> tuple[str, ...]:
+    """Those of the `committed` files, ``{name: (mode, blob id)}``, that hold a token or key as they were committed.
+
+    A blob's id is a digest of its content: what was found in it is remembered.
+    """
+    cache, blobs = cache or Cache(), {blob for _, blob in committed.values()}
+    known = cache.get(_KIND, blobs)
+    if unknown := sorted(blobs - known.keys()):
+        looked = {blob: "token" if has_token(content) else "" for blob, content in _contents(folder, unknown)}
+        cache.put(_KIND, looked)
+        known |= looked
+    return tuple(sorted(name for name, (_, blob) in committed.items() if known.get(blob)))
+
+
+def _contents(folder: Path, blobs: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """The bytes of those of `blobs` that are some, and no commits of submodules."""
+    answer = git(folder, "cat-file", "--batch", stdin="".join(f"{blob}\n" for blob in blobs).encode())
+    at = 0
     while at < len(answer):  # ``BLOB blob SIZE``, a line end, the bytes, a line end
         end = answer.index(b"\n", at)
         blob, kind, *size = answer[at:end].decode().split()
@@ -44,8 +61,7 @@ def files_with_tokens(folder: Path, committed: Mapping[str, tuple[str, str]]) ->
         if kind == "blob":
             content = answer[at : at + int(size[0])]
             at += len(content) + 1
-            found += names[blob] if has_token(content) else []
-    return tuple(sorted(found))
+            yield blob, content
 
 
 def bundle_of(folder: Path, commit: str) -> bytes:
