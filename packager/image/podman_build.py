@@ -1,0 +1,165 @@
+"""Runs ``podman build`` and reads what it says of its steps."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, TextIO
+
+from ..command import end, without_credentials
+from ..errors import CapsuleError
+from ..progress import Progress, Report
+from .common import KEPT_LINES, LONGEST_LINE, disk_full, is_full, step_failed
+
+# As buildah's imagebuildah/stage_executor.go writes it, before each step.
+_STEP = re.compile(r"(?:\[\d+/\d+\] )?STEP (\d+)/(\d+): (\S+) ?(.*)", re.DOTALL)
+_STAGE = re.compile(r"(\S+) AS (\S+)")
+_ERROR = re.compile(r'Error: (?:building at STEP ".*": )?(.*)')
+_TICK = 0.25  # seconds
+_GRACE = 15.0  # seconds
+
+
+class PodmanStatus:
+    """What is known of a build in several goes. Feed it the lines that podman prints; it answers with the progress.
+
+    Args:
+        log: takes all of them, a line each, after the step's name.
+
+    Attributes:
+        images: which its stages began with.
+    """
+
+    def __init__(self, log: TextIO | None = None) -> None:
+        self._log = log
+        self._stage = self._step = self._error = ""
+        self._done = self._total = 0
+        self._said: list[str] = []
+        self.images: set[str] = set()
+
+    def feed(self, line: str) -> Progress | None:
+        """Where the build is after `line`; an empty one says that it is where it was. None before the first step."""
+        if found := _STEP.fullmatch(line):
+            self._begin(int(found[1]), int(found[2]), found[3], found[4])
+        elif line.strip():
+            self._hear(without_credentials(line))
+        return Progress(phase="build", item=self._step, done=self._done, total=self._total) if self._step else None
+
+    def _begin(self, step: int, steps: int, instruction: str, rest: str) -> None:
+        if step == 1:  # FROM
+            named = _STAGE.match(rest)
+            self._stage = named[2] if named else "image"
+            self.images.add(rest.partition(" ")[0])
+            self._done, self._total = self._total, self._total + steps
+        else:
+            self._done += 1
+        self._step, self._said = f"{self._stage} {step}/{steps}: {instruction}", []
+
+    def _hear(self, line: str) -> None:
+        if found := _ERROR.match(line):
+            self._error = found[1]
+        else:
+            self._said = [*self._said[1 - KEPT_LINES :], line]
+        if self._log is not None:
+            self._log.write(f"{self._step} | {line}\n")
+
+    def failure(self) -> CapsuleError:
+        """Why it failed: the step, and the end of what that printed."""
+        said = "\n".join(self._said)
+        if self._step:
+            return step_failed(self._step, said, self._error)
+        if is_full(said + self._error):
+            return disk_full("it was met before the first step")
+        return CapsuleError("build-failed", f"podman build failed: {self._error or said}", "Look at its log.")
+
+
+def run_podman_build(argv: Sequence[str], environment: Mapping[str, str], status: PodmanStatus, report: Report) -> None:
+    """Run a ``podman build`` to its end, and report a few times a second.
+
+    When `report` raises, or Ctrl-C arrives, the build is ended before the exception goes on.
+
+    Raises:
+        CapsuleError: ``build-failed``, ``proof-failed``, ``disk-full``.
+    """
+    whole = {**os.environ, **environment}
+    whole.pop("BUILDAH_ISOLATION", None)  # ``chroot`` has the network of the host, whatever is asked for
+    process = subprocess.Popen(
+        list(argv),
+        env=whole,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # Ctrl-C comes to us
+    )
+    assert process.stdout is not None
+    with process.stdout as said:
+        try:
+            for line in _lines(said):
+                if progress := status.feed(line):
+                    report(progress)
+            process.wait()
+        except BaseException:
+            _cancel(process)
+            raise
+    if process.returncode != 0:
+        raise status.failure()
+
+
+def _lines(stream: IO[bytes]) -> Iterator[str]:
+    """The whole lines of `stream` as they come, and an empty one each time nothing has come for a while."""
+    begun = b""
+    while True:
+        if not select.select([stream], [], [], _TICK)[0]:
+            yield ""
+            continue
+        data = os.read(stream.fileno(), 65536)
+        *lines, begun = (begun + data).split(b"\n")
+        if len(begun) >= LONGEST_LINE or not data:
+            lines, begun = [*lines, begun], b""
+        yield from (line.decode("utf-8", "replace") for line in lines)
+        if not data:
+            return
+
+
+def _cancel(process: subprocess.Popen[bytes]) -> None:
+    """End the build. Told to end, podman leaves the step's own processes running, and the container that they are in.
+
+    When these are killed, the step fails, and podman clears up and ends.
+    """
+    deadline = time.monotonic() + _GRACE
+    while (inside := _inside(process.pid)) and time.monotonic() < deadline:
+        for pid in inside:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_TICK)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_TICK)
+    end(process, grace=_GRACE)
+
+
+def _inside(builder: int) -> list[int]:
+    """The processes of the step that `builder` runs: below it, in a namespace of their own."""
+    below: dict[int, list[int]] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+            below.setdefault(parent, []).append(int(status.parent.name))
+    found, waiting = [], [builder]
+    while waiting:
+        pid = waiting.pop()
+        waiting += below.get(pid, ())
+        found.append(pid)
+    return [pid for pid in found if _namespace(pid) not in ("", _namespace("self"))]
+
+
+def _namespace(pid: int | str) -> str:
+    with suppress(OSError):
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    return ""
