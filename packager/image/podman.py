@@ -206,7 +206,7 @@ class Podman:
         return self.look(container)
 
     def look(self, container: str) -> ContainerInfo:
-        """See `ContainerEngine`. The health check is run for it: only where systemd runs has podman a clock for that."""
+        """See `ContainerEngine`. The health check is run for it: without systemd, podman has no clock for that."""
         healthy = self._succeeds("healthcheck", "run", container)
         if not self._succeeds("container", "exists", container):
             return ContainerInfo(id=container, state="ended", url="")

@@ -19,8 +19,7 @@ from ..progress import Progress, Report
 from .common import KEPT_LINES, LONGEST_LINE, disk_full, is_full, step_failed
 
 # As buildah's imagebuildah/stage_executor.go writes it, before each step.
-_STEP = re.compile(r"(?:\[\d+/\d+\] )?STEP (\d+)/(\d+): (\S+) ?(.*)", re.DOTALL)
-_STAGE = re.compile(r"(\S+) AS (\S+)")
+_STEP = re.compile(r"(?:\[(?P<stage>\d+)/\d+\] )?STEP (?P<step>\d+)/(?P<steps>\d+): (?P<instruction>\S+) ?(?P<rest>.*)")
 _ERROR = re.compile(r'Error: (?:building at STEP ".*": )?(.*)')
 _TICK = 0.25  # seconds
 _GRACE = 15.0  # seconds
@@ -38,28 +37,29 @@ class PodmanStatus:
 
     def __init__(self, log: TextIO | None = None) -> None:
         self._log = log
-        self._stage = self._step = self._error = ""
-        self._done = self._total = 0
+        self._step = self._error = ""
+        self._stages: dict[str, str] = {}
+        self._done, self._total = -1, 0
         self._said: list[str] = []
         self.images: set[str] = set()
 
     def feed(self, line: str) -> Progress | None:
         """Where the build is after `line`; an empty one says that it is where it was. None before the first step."""
         if found := _STEP.fullmatch(line):
-            self._begin(int(found[1]), int(found[2]), found[3], found[4])
+            self._begin(found["stage"], int(found["step"]), int(found["steps"]), found["instruction"], found["rest"])
         elif line.strip():
             self._hear(without_credentials(line))
         return Progress(phase="build", item=self._step, done=self._done, total=self._total) if self._step else None
 
-    def _begin(self, step: int, steps: int, instruction: str, rest: str) -> None:
+    def _begin(self, stage: str, step: int, steps: int, instruction: str, rest: str) -> None:
+        """A stage that copies from another one waits for it in the middle, so their steps come between each other."""
+        self._done += 1
         if step == 1:  # FROM
-            named = _STAGE.match(rest)
-            self._stage = named[2] if named else "image"
-            self.images.add(rest.partition(" ")[0])
-            self._done, self._total = self._total, self._total + steps
-        else:
-            self._done += 1
-        self._step, self._said = f"{self._stage} {step}/{steps}: {instruction}", []
+            image, _, name = rest.partition(" AS ")
+            self._stages[stage] = name or "image"
+            self._total += steps
+            self.images.add(image)
+        self._step, self._said = f"{self._stages.get(stage, 'image')} {step}/{steps}: {instruction}", []
 
     def _hear(self, line: str) -> None:
         if found := _ERROR.match(line):
