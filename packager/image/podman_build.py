@@ -20,9 +20,11 @@ from .common import KEPT_LINES, LONGEST_LINE, disk_full, is_full, step_failed
 
 # As buildah's imagebuildah/stage_executor.go writes it, before each step.
 _STEP = re.compile(r"(?:\[(?P<stage>\d+)/\d+\] )?STEP (?P<step>\d+)/(?P<steps>\d+): (?P<instruction>\S+) ?(?P<rest>.*)")
+_MADE = re.compile(r"--> (?:Using cache )?([0-9a-f]{11,64})")
 _ERROR = re.compile(r'Error: (?:building at STEP ".*": )?(.*)')
 _TICK = 0.25  # seconds
 _GRACE = 15.0  # seconds
+_PATIENCE = 2.0  # seconds
 
 
 class PodmanStatus:
@@ -32,7 +34,7 @@ class PodmanStatus:
         log: takes all of them, a line each, after the step's name.
 
     Attributes:
-        images: which its stages began with.
+        images: names and beginnings of ids of those that its steps began with.
     """
 
     def __init__(self, log: TextIO | None = None) -> None:
@@ -47,6 +49,8 @@ class PodmanStatus:
         """Where the build is after `line`; an empty one says that it is where it was. None before the first step."""
         if found := _STEP.fullmatch(line):
             self._begin(found["stage"], int(found["step"]), int(found["steps"]), found["instruction"], found["rest"])
+        elif made := _MADE.fullmatch(line):
+            self.images.add(made[1])
         elif line.strip():
             self._hear(without_credentials(line))
         return Progress(phase="build", item=self._step, done=self._done, total=self._total) if self._step else None
@@ -99,13 +103,18 @@ def run_podman_build(argv: Sequence[str], environment: Mapping[str, str], status
     )
     assert process.stdout is not None
     with process.stdout as said:
+        lines = _lines(said)
         try:
-            for line in _lines(said):
+            for line in lines:
                 if progress := status.feed(line):
                     report(progress)
             process.wait()
         except BaseException:
             _cancel(process)
+            for line in lines:  # what it began with meanwhile
+                if not line:
+                    break
+                status.feed(line)
             raise
     if process.returncode != 0:
         raise status.failure()
@@ -130,17 +139,19 @@ def _lines(stream: IO[bytes]) -> Iterator[str]:
 def _cancel(process: subprocess.Popen[bytes]) -> None:
     """End the build. Told to end, podman leaves the step's own processes running, and the container that they are in.
 
-    When these are killed, the step fails, and podman clears up and ends.
+    When these are killed, the step fails, and podman clears up and ends. Where there are none, the step may just begin,
+    or copy much: that is waited for, but not for long.
     """
-    deadline = time.monotonic() + _GRACE
-    while (inside := _inside(process.pid)) and time.monotonic() < deadline:
+    deadline, patience = time.monotonic() + _GRACE, time.monotonic() + _PATIENCE
+    while process.poll() is None and time.monotonic() < deadline:
+        inside = _inside(process.pid)
+        if not inside and time.monotonic() > patience:
+            break
         for pid in inside:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(_TICK)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(_TICK)
+            process.wait(_TICK / 5)
     end(process, grace=_GRACE)
 
 
