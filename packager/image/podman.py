@@ -24,6 +24,7 @@ from .podman_build import PodmanStatus, run_podman_build
 from .two_goes import first_go, second_go
 
 _OLDEST = (4, 3)
+_LINES = 20  # kept of what a failed program said
 
 # Where podman looks for devices by their names, https://github.com/cncf-tags/container-device-interface
 _CDI = (Path("/etc/cdi"), Path("/var/run/cdi"))
@@ -171,15 +172,28 @@ class Podman:
     def run(self, image: str, argv: Sequence[str], *, gpus: bool = False) -> str:
         """See `ContainerEngine`."""
         words = ["--network", "none", "--user", "65534:65534", "--entrypoint", json.dumps([argv[0]])]
+        words += ["--log-driver", "k8s-file"]  # one that can be read again, and keeps what is an error apart
         try:
             container = self._podman("create", *words, *self._devices(gpus), image, *argv[1:]).strip()
             try:
-                return self._podman("start", "--attach", container)
+                self._podman("start", container)  # attached to it, podman 4.3 was seen to wait for a minute
+                status = self._podman("wait", container).strip()
+                if status != "0":
+                    said = without_credentials(self._said(container))
+                    message = f"{argv[0]} ended with {status} in a container of {image}: {said}"
+                    raise CapsuleError("container-failed", message)
+                return self._podman("logs", container)
             finally:
                 self._podman("rm", "--force", "--volumes", container)  # also when this process is told to stop
         except CapsuleError as error:
-            message = f"{argv[0]} failed in a container of {image}: {error.message}"
+            if error.code == "container-failed":
+                raise
+            message = f"{argv[0]} failed in a container of {image}: {_last_line(error)}"
             raise CapsuleError("container-failed", message) from error
+
+    def _said(self, container: str) -> str:
+        """The end of what it printed, errors too."""
+        return "\n".join(list(self.log(container, follow=False))[-_LINES:])
 
     def start(self, request: StartRequest) -> ContainerInfo:
         """See `ContainerEngine`."""

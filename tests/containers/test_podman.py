@@ -235,7 +235,7 @@ def test_it_runs_hardened_with_files_of_its_user_until_it_is_stopped(
         engine.start(asked.model_copy(update={"gpus": True}))
     assert refused.value.code == "container-failed"
     assert working(bench) == []
-    with pytest.raises(CapsuleError, match="failed in a container of") as refused:
+    with pytest.raises(CapsuleError, match="sh ended with 3 in a container of") as refused:
         engine.run(SERVED, ["sh", "-c", "echo no such thing >&2; exit 3"])
     assert "no such thing" in refused.value.message
     assert working(bench) == []
