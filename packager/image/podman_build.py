@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, TextIO
+from typing import IO, NamedTuple, TextIO
 
 from ..command import end, without_credentials
 from ..errors import CapsuleError
@@ -21,10 +21,16 @@ from .common import KEPT_LINES, LONGEST_LINE, disk_full, is_full, step_failed
 # As buildah's imagebuildah/stage_executor.go writes it, before each step.
 _STEP = re.compile(r"(?:\[(?P<stage>\d+)/\d+\] )?STEP (?P<step>\d+)/(?P<steps>\d+): (?P<instruction>\S+) ?(?P<rest>.*)")
 _MADE = re.compile(r"--> (?:Using cache )?([0-9a-f]{11,64})")
-_ERROR = re.compile(r'Error: (?:building at STEP ".*": )?(.*)')
+_ERROR = re.compile(r'Error: (?:building at STEP "(?P<step>.*)": )?(?P<why>.*)')
 _TICK = 0.25  # seconds
 _GRACE = 15.0  # seconds
 _PATIENCE = 2.0  # seconds
+
+
+class _Step(NamedTuple):
+    name: str
+    instruction: str
+    words: list[str]
 
 
 class PodmanStatus:
@@ -39,8 +45,10 @@ class PodmanStatus:
 
     def __init__(self, log: TextIO | None = None) -> None:
         self._log = log
-        self._step = self._error = ""
         self._stages: dict[str, str] = {}
+        self._steps: dict[str, _Step] = {}  # the last one of each stage, in the order in which they began
+        self._failed: _Step | None = None
+        self._error = ""
         self._done, self._total = -1, 0
         self._said: list[str] = []
         self.images: set[str] = set()
@@ -52,32 +60,47 @@ class PodmanStatus:
         elif made := _MADE.fullmatch(line):
             self.images.add(made[1])
         elif line.strip():
-            self._hear(without_credentials(line))
-        return Progress(phase="build", item=self._step, done=self._done, total=self._total) if self._step else None
+            self._hear(line)
+        step = self._speaker()
+        return Progress(phase="build", item=step.name, done=self._done, total=self._total) if step else None
 
     def _begin(self, stage: str, step: int, steps: int, instruction: str, rest: str) -> None:
-        """A stage that copies from another one waits for it in the middle, so their steps come between each other."""
         self._done += 1
         if step == 1:  # FROM
             image, _, name = rest.partition(" AS ")
             self._stages[stage] = name or "image"
             self._total += steps
             self.images.add(image)
-        self._step, self._said = f"{self._stages.get(stage, 'image')} {step}/{steps}: {instruction}", []
+        name = f"{self._stages.get(stage, 'image')} {step}/{steps}: {instruction}"
+        self._steps.pop(stage, None)
+        self._steps[stage] = _Step(name, instruction, f"{instruction} {rest}".split())
+        if self._speaker() is self._steps[stage]:
+            self._said = []
+
+    def _speaker(self) -> _Step | None:
+        """Who prints: one RUN at a time. A stage that copies from another one begins to, and waits for that one."""
+        steps = list(self._steps.values())[::-1]
+        waiting = steps[0].instruction == "COPY" if steps else False
+        return next((step for step in steps if step.instruction == "RUN" and waiting), steps[0] if steps else None)
 
     def _hear(self, line: str) -> None:
-        if found := _ERROR.match(line):
-            self._error = found[1]
+        clean = without_credentials(line)
+        if found := _ERROR.fullmatch(line):
+            self._error = without_credentials(found["why"])
+            words = (found["step"] or "").split()
+            same = [step for step in self._steps.values() if step.words == words]
+            self._failed = same[-1] if same else self._speaker()
         else:
-            self._said = [*self._said[1 - KEPT_LINES :], line]
+            self._said = [*self._said[1 - KEPT_LINES :], clean]
         if self._log is not None:
-            self._log.write(f"{self._step} | {line}\n")
+            step = self._speaker()
+            self._log.write(f"{step.name if step else ''} | {clean}\n")
 
     def failure(self) -> CapsuleError:
         """Why it failed: the step, and the end of what that printed."""
         said = "\n".join(self._said)
-        if self._step:
-            return step_failed(self._step, said, self._error)
+        if step := self._failed or self._speaker():
+            return step_failed(step.name, said, self._error)
         if is_full(said + self._error):
             return disk_full("it was met before the first step")
         return CapsuleError("build-failed", f"podman build failed: {self._error or said}", "Look at its log.")

@@ -119,6 +119,17 @@ def test_steps_are_counted_and_named_by_their_stage_also_where_stages_wait_for_e
     assert "secret" not in log.getvalue()
 
 
+@pytest.mark.parametrize("waits_first", [True, False])
+def test_a_step_that_waits_for_another_stage_is_not_taken_for_the_one_that_fails(waits_first: bool) -> None:
+    waits = "[2/2] STEP 1/2: FROM x\n[2/2] STEP 2/2: COPY --from=proof /a /b\n"
+    runs = "[1/2] STEP 1/2: FROM x AS proof\n[1/2] STEP 2/2: RUN prove\n"
+    status = PodmanStatus()
+    fed(status, (waits + runs if waits_first else runs + waits) + "this differs\n")
+    fed(status, 'Error: building at STEP "RUN prove": while running runtime: exit status 3\n')
+    assert status.failure().code == "proof-failed"
+    assert status.failure().message == "The image is not what was captured: this differs"
+
+
 def test_a_failed_step_is_said_with_what_it_printed() -> None:
     status = PodmanStatus()
     fed(status, LINES)
