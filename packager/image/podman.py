@@ -84,7 +84,7 @@ class Podman:
             self._podman("tag", made, request.tag)
 
     def _build_words(self, request: BuildRequest) -> list[str]:
-        # The Docker format: OCI's has no health check. Buildah's label would be another one in each version of it.
+        # The Docker format: OCI's has no health check. Its ids differ from build to build, its layers do not.
         words = ["podman", "build", "--format", "docker", "--identity-label=false", "--timestamp", str(EPOCH)]
         if request.platform:
             words += ["--platform", request.platform]
