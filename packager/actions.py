@@ -266,11 +266,12 @@ def verify(path: Path, comfy: Path, *, trust: bool, report: Report) -> Table:
 
 
 def verify_image(
-    path: Path | None, tag: str, *, example: bool, gpus: bool, signed_by: str = "", report: Report
+    path: Path | None, tag: str, *, engine: str, example: bool, gpus: bool, signed_by: str = "", report: Report
 ) -> Table:
     """Compare the image `tag` with the capsule in it, and that one with the capsule at `path` when it is given."""
-    from .image import Docker
+    from .image import engine_named
     from .verify_image import verify_image as verify_engine_image
 
     capsule = read_capsule(path) if path else None
-    return verify_engine_image(Docker(), tag, capsule, example=example, gpus=gpus, signed_by=signed_by, report=report)
+    there = engine_named(engine)
+    return verify_engine_image(there, tag, capsule, example=example, gpus=gpus, signed_by=signed_by, report=report)

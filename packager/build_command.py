@@ -9,7 +9,7 @@ import click
 from . import terminal
 from .errors import BadInput
 from .materialise import Packs
-from .options import FILE, FOLDER, json_option
+from .options import FILE, FOLDER, engine_option, json_option
 
 
 @click.command()
@@ -37,6 +37,7 @@ from .options import FILE, FOLDER, json_option
 @click.option("--sign", "sign_with", default="", metavar="KEY", help="Sign what was pushed with this cosign key.")
 @click.option("--public-log", is_flag=True, help="Enter the signature in Sigstore's public log too.")
 @click.option("--metrics", type=FILE, help="Write how long it took into this file, for Prometheus.")
+@engine_option
 @json_option
 def build(
     capsule: Path,
@@ -55,6 +56,7 @@ def build(
     sign_with: str,
     public_log: bool,
     metrics: Path | None,
+    engine: str,
     as_json: bool,
 ) -> None:
     """Build a container image that serves the capsule. The same capsule on the same base gives the same files.
@@ -82,6 +84,7 @@ def build(
                 tag,
                 {**how, "reproducible": reproducible, "no_cache": no_cache, "netrc": netrc},
                 report,
+                engine=engine,
                 platforms=platforms,
                 push=push,
                 key=sign_with,

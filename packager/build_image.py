@@ -8,7 +8,7 @@ from typing import Any
 
 from .capsule import Capsule, read_capsule
 from .errors import BadInput
-from .image import Docker, build, platform_tag, publish, write_context, write_metrics
+from .image import build, engine_named, platform_tag, publish, write_context, write_metrics
 from .progress import Report
 
 
@@ -34,6 +34,7 @@ def build_images(
     how: Mapping[str, Any],
     report: Report,
     *,
+    engine: str,
     platforms: Sequence[str] = (),
     push: bool = False,
     key: str = "",
@@ -44,6 +45,7 @@ def build_images(
 
     Args:
         how: what `build` takes by name.
+        engine: its name, see `engine_named`.
         platforms: the engine's own, when there are none. Several get tags of their own, and are pushed together.
         push, key, public_log: see `publish`.
         metrics: a file to write how long it took into, see `write_metrics`.
@@ -55,9 +57,9 @@ def build_images(
     if len(platforms) > 1 and not push:
         message = "An engine keeps an image of one platform under a tag; a registry keeps those of several."
         raise BadInput("bad-usage", message, "Give --push, or one --platform.")
-    capsule, engine = _read(path), Docker()
+    capsule, there = _read(path), engine_named(engine)
     tags = {each: platform_tag(tag, each) for each in platforms} if len(platforms) > 1 else {"".join(platforms): tag}
-    made = [build(capsule, own, engine=engine, platform=each, report=report, **how) for each, own in tags.items()]
+    made = [build(capsule, own, engine=there, platform=each, report=report, **how) for each, own in tags.items()]
     if metrics is not None:
         write_metrics(metrics, capsule.name, made)
     said: dict[str, Any] = {
@@ -68,5 +70,5 @@ def build_images(
         "log": ", ".join(str(image.log) for image in made),
     }
     if push:
-        said["pushed"] = publish(engine, [image.tag for image in made], tag, report, key=key, public_log=public_log)
+        said["pushed"] = publish(there, [image.tag for image in made], tag, report, key=key, public_log=public_log)
     return said

@@ -14,7 +14,7 @@ from .difference import differences, read_side
 from .digest_cache import clear_digests, verify_digests
 from .errors import BadInput, Blocked
 from .materialise import Packs
-from .options import FILE, FOLDER, json_option, python_option
+from .options import FILE, FOLDER, engine_option, json_option, python_option
 from .split_option import part_size, split_option
 from .vendor import What
 from .versions import keep_export
@@ -217,6 +217,7 @@ def contract_diff(before: Path, after: Path, as_json: bool) -> None:
 @click.option("--example/--no-example", default=True, help="Run the image's example too; the default.")
 @click.option("--gpus", is_flag=True, help="Let the image's container see this host's GPUs.")
 @click.option("--signed-by", default="", metavar="KEY", help="The cosign key whose signature the image must have.")
+@engine_option
 @json_option
 def verify(
     capsule: Path | None,
@@ -226,6 +227,7 @@ def verify(
     example: bool,
     gpus: bool,
     signed_by: str,
+    engine: str,
     as_json: bool,
 ) -> None:
     """Compare a ComfyUI, or an image, with a capsule, line by line; exit with 0 only if they are equal.
@@ -234,7 +236,9 @@ def verify(
     """
     with terminal.progress_bars(as_json) as report:
         if image is not None and comfy is None:
-            table = actions.verify_image(capsule, image, example=example, gpus=gpus, signed_by=signed_by, report=report)
+            table = actions.verify_image(
+                capsule, image, engine=engine, example=example, gpus=gpus, signed_by=signed_by, report=report
+            )
         elif capsule is not None and comfy is not None and image is None:
             table = actions.verify(capsule, comfy, trust=trust, report=report)
         else:

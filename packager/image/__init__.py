@@ -1,6 +1,7 @@
 """Capsule → container image: the build context, the Dockerfile, the engine that builds it."""
 
 from .builder import BuiltImage, build
+from .choose import engine_named
 from .context import Context, write_context
 from .docker import Docker
 from .dockerfile import compose, dockerfile
@@ -8,6 +9,7 @@ from .interface import BuildRequest, ContainerEngine, ContainerInfo, EngineInfo,
 from .layout import INSTALL, LABEL, PROVE, TITLE_LABEL
 from .metrics import write_metrics
 from .plan import EPOCH, ImagePlan, LinkedModel, ModelPolicy, make_plan
+from .podman import Podman
 from .publish import platform_tag, publish
 from .sign import why_unsigned
 
@@ -28,10 +30,12 @@ __all__ = [
     "ImagePlan",
     "LinkedModel",
     "ModelPolicy",
+    "Podman",
     "StartRequest",
     "build",
     "compose",
     "dockerfile",
+    "engine_named",
     "make_plan",
     "platform_tag",
     "publish",

@@ -16,7 +16,7 @@ from ..capsule import Capsule
 from ..errors import BadInput, Blocked, CapsuleError
 from ..materialise import Packs, fitted
 from ..progress import Progress, Report
-from .buildx import disk_full
+from .common import disk_full
 from .context import PACKAGES, Context, write_context
 from .interface import BuildRequest, ContainerEngine
 from .plan import EPOCH, ImagePlan, ModelPolicy, base_named, make_plan
@@ -163,9 +163,8 @@ def _look_at_base(engine: ContainerEngine, base: str, arch: str, version: str, r
     if (found := engine.inspect(name)) is None or found.arch != arch:
         engine.pull(name, report, platform=f"linux/{arch}")
         found = engine.inspect(name)
-    start = f"{repository(name)}@".removeprefix("docker.io/").removeprefix("library/")
     references = found.references if found else ()  # also those of other registries it was pushed to
-    by_digest = next((each for each in references if each.startswith(start)), name)
+    by_digest = next((each for each in references if _short(repository(each)) == _short(repository(name))), name)
     if "python" not in name:
         return by_digest, False
     report(Progress(phase="image", item=f"looking at {name}"))
@@ -174,6 +173,11 @@ def _look_at_base(engine: ContainerEngine, base: str, arch: str, version: str, r
     except CapsuleError:
         return by_digest, False  # it has none there; the captured one is carried
     return by_digest, said.strip() == version
+
+
+def _short(repository: str) -> str:
+    """As Docker writes it; podman writes all of it."""
+    return repository.removeprefix("docker.io/").removeprefix("library/")
 
 
 def _floating(plan: ImagePlan, base: str) -> list[str]:

@@ -12,11 +12,9 @@ from typing import Any, TextIO
 from ..command import end, without_credentials
 from ..errors import CapsuleError
 from ..progress import Progress, Report
+from .common import KEPT_LINES, LONGEST_LINE, disk_full, is_full, step_failed
 
 _PHASE = "build"
-_FULL = "no space left on device"  # strerror(ENOSPC), as programs say it, in any case
-_KEPT_LINES = 40  # of what a step printed, for the sentence when it fails
-_LONGEST_LINE = 65536  # bytes
 
 
 class BuildStatus:
@@ -64,7 +62,7 @@ class BuildStatus:
     def _hear(self, vertex: str, data: bytes) -> None:
         """Some of what a step prints, cut anywhere: only whole lines show what is to be hidden in them."""
         whole, ended, begun = (self._begun.pop(vertex, b"") + data).rpartition(b"\n")
-        if len(begun) < _LONGEST_LINE:
+        if len(begun) < LONGEST_LINE:
             self._begun[vertex] = begun
         else:
             whole += ended + begun
@@ -74,7 +72,7 @@ class BuildStatus:
         lines = [without_credentials(line) for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
         kept = self._logs.setdefault(vertex, [])
         kept += lines
-        del kept[:-_KEPT_LINES]
+        del kept[:-KEPT_LINES]
         if self._log is not None:
             step = short_step(self._names.get(vertex, ""))
             self._log.writelines(f"{step} | {line}\n" for line in lines)
@@ -89,25 +87,10 @@ class BuildStatus:
         """Why the build failed, once closed: the step, and the end of what it printed."""
         name = short_step(self._names.get(self.failed, ""))
         said = without_credentials("\n".join(self._logs.get(self.failed, ())))
-        if name.startswith("proof"):
-            return CapsuleError(
-                "proof-failed",
-                f"The image is not what was captured: {said or self.error}",
-                "Nothing was tagged. Capture the workflow again, or build without the proof.",
-            )
-        if _FULL in f"{said} {self.error}".lower():
-            return disk_full(f"the step `{name}` ended with it")
-        cure = "Look at the end of its output above."
-        return CapsuleError("build-failed", f"The step `{name}` failed: {said or self.error}", cure)
+        return step_failed(name, said, self.error)
 
     def _progress(self, name: str) -> Progress:
         return Progress(phase=_PHASE, item=short_step(name), done=len(self._done), total=len(self._names))
-
-
-def disk_full(where: str) -> CapsuleError:
-    """The engine has no room."""
-    message = f"The disk of the engine is full: {where}. Nothing was tagged."
-    return CapsuleError("disk-full", message, "Make room there, e.g. with `docker builder prune`, and build again.")
 
 
 def short_step(name: str) -> str:
@@ -181,6 +164,6 @@ def run_buildx(argv: Sequence[str], environment: Mapping[str, str], report: Repo
         if status.failed:
             raise status.failure()
         said_last = without_credentials("".join(plain).strip().rpartition("ERROR: ")[2][-600:])
-        if _FULL in said_last.lower():
+        if is_full(said_last):
             raise disk_full("it was met while the image was exported")
         raise CapsuleError("build-failed", f"docker buildx build failed: {said_last}", "Look at the engine's log.")

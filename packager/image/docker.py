@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import re
 import shutil
-import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +16,9 @@ from ..command import run
 from ..errors import BadInput, CapsuleError
 from ..progress import Report
 from .buildx import run_buildx
+from .common import RUN_LABEL, STATE, files_archive, require_version
 from .interface import BuildRequest, ContainerInfo, EngineInfo, ImageInfo, StartRequest
-from .layout import LABEL, MODELS
+from .layout import MODELS
 from .transfer import transfer
 
 if TYPE_CHECKING:
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
 _OLDEST_ENGINE = (23, 0)
 _OLDEST_BUILDX = (0, 13)
 _LINES = 20  # kept of what a failed program said
-_RUN = f"{LABEL}run"  # of the containers that we start
-_STATE = "/state"
-_USER = 1000  # of our images
 
 
 class Docker:
@@ -49,7 +45,7 @@ class Docker:
     def info(self) -> EngineInfo:
         """See `ContainerEngine`."""
         said = self._connect().info()
-        _require_version("Docker Engine", said.get("ServerVersion", ""), _OLDEST_ENGINE)
+        require_version("Docker Engine", said.get("ServerVersion", ""), _OLDEST_ENGINE)
         try:
             buildx = run(["docker", "buildx", "version"], env=self._environment, timeout=30)
         except CapsuleError as error:
@@ -58,7 +54,7 @@ class Docker:
                 "The `docker buildx` command is not installed; the image is built with it.",
                 "Install the package docker-buildx or docker-buildx-plugin.",
             ) from error
-        _require_version("docker buildx", buildx, _OLDEST_BUILDX)
+        require_version("docker buildx", buildx, _OLDEST_BUILDX)
         driver_status = dict(pair for pair in said.get("DriverStatus") or () if len(pair) == 2)
         arch = {"x86_64": "amd64", "aarch64": "arm64"}.get(said["Architecture"], said["Architecture"])
         store = driver_status.get("driver-type", "").startswith("io.containerd.snapshotter")
@@ -196,16 +192,16 @@ class Docker:
             container = self._connect().containers.create(
                 request.image,
                 environment=request.environment,
-                volumes={request.volume: {"bind": _STATE, "mode": "rw"}} | models,
+                volumes={request.volume: {"bind": STATE, "mode": "rw"}} | models,
                 ports={"8000/tcp": (request.address, request.port)},
                 device_requests=self._devices(request.gpus),
                 read_only=True,
                 cap_drop=["ALL"],
                 security_opt=["no-new-privileges:true"],
-                labels={_RUN: request.image},
+                labels={RUN_LABEL: request.image},
             )
             try:
-                container.put_archive(_STATE, _tar(request.files))
+                container.put_archive(STATE, files_archive(request.files))
                 container.start()
             except BaseException:
                 container.remove(force=True)
@@ -270,7 +266,7 @@ class Docker:
             raise BadInput(
                 "no-engine",
                 f"No Docker engine answers here: {_reason(error)}",
-                "Start Docker, or write the build context with --context-only DIR and build it elsewhere.",
+                f"{_other()}Start Docker, or write the build context with --context-only DIR and build it elsewhere.",
             ) from error
         self._client = client
         return client
@@ -284,15 +280,9 @@ class Docker:
         return host.strip()
 
 
-def _tar(files: Mapping[str, bytes]) -> bytes:
-    """`files` as an archive: readable for the image's own user, and for nobody else."""
-    written = io.BytesIO()
-    with tarfile.open(fileobj=written, mode="w") as archive:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(name).replace(mode=0o400, uid=_USER, gid=0)
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
-    return written.getvalue()
+def _other() -> str:
+    """What else would do, for who has it."""
+    return "Say --engine podman, which is installed. Or: " if shutil.which("podman") else ""
 
 
 def _free(root: str, address: str) -> int | None:
@@ -306,10 +296,3 @@ def _reason(error: BaseException) -> str:
     text = str(error)
     found = re.search(r"\[Errno \d+\] ([^')\"]+)", text) or re.search(r"Error\(\d+, '([^']+)'", text)
     return (found[1] if found else (text.strip().splitlines() or [type(error).__name__])[0]).rstrip(".") + "."
-
-
-def _require_version(what: str, said: str, oldest: tuple[int, int]) -> None:
-    found = re.search(r"(\d+)\.(\d+)", said)
-    if found and (int(found[1]), int(found[2])) < oldest:
-        wanted = ".".join(str(number) for number in oldest)
-        raise BadInput("engine-too-old", f"{what} {found[0]} is too old: {wanted} is needed.", f"Update {what}.")

@@ -1,4 +1,4 @@
-"""What a container engine must be able to do for us; `docker` is the one implementation."""
+"""What a container engine must be able to do for us; `docker` and `podman` are the implementations."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def base_image(engine: Engine, *, arm: bool = False) -> str:
     """
     tag, packages, arch = (ARM, (*_PACKAGES, *_PYTHON), "arm64") if arm else (TAG, _PACKAGES, "amd64")
     clean = _CLEAN + _PYTHON_AT if arm else _CLEAN
-    recipe = hashlib.sha256("".join((*packages, _EPOCH, clean, _DOCKERFILE)).encode()).hexdigest()[:16]
+    recipe = _recipe(packages, clean)
     try:
         # The label says from which recipe the image was made, so that a changed recipe makes it anew.
         found = engine.docker("image", "inspect", "-f", '{{.Id}} {{index .Config.Labels "recipe"}}', tag).split()
@@ -79,6 +79,15 @@ def base_image(engine: Engine, *, arm: bool = False) -> str:
             *("--build-arg", f"SOURCE_DATE_EPOCH={_EPOCH}", "--platform", f"linux/{arch}", "-t", tag, folder),
         )
     return tag
+
+
+def root_file_system() -> Path:
+    """That of `TAG`, as an archive."""
+    return _root_file_system(_recipe(_PACKAGES, _CLEAN), _PACKAGES, _CLEAN, "amd64")
+
+
+def _recipe(packages: Sequence[str], clean: str) -> str:
+    return hashlib.sha256("".join((*packages, _EPOCH, clean, _DOCKERFILE)).encode()).hexdigest()[:16]
 
 
 def _root_file_system(recipe: str, packages: Sequence[str], clean: str, arch: str) -> Path:

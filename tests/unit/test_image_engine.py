@@ -24,7 +24,7 @@ from comfy_capsule.packager.image import (
     publish,
     write_metrics,
 )
-from comfy_capsule.packager.image.docker import _require_version
+from comfy_capsule.packager.image.common import require_version
 from comfy_capsule.packager.image.transfer import transfer
 from comfy_capsule.packager.progress import Progress, Report, silent
 
@@ -259,6 +259,6 @@ def test_no_engine_is_one_sentence(tmp_path: Path) -> None:
 def test_an_old_engine_is_refused(said: str, refused: bool) -> None:
     if refused:
         with pytest.raises(BadInput, match="too old"):
-            _require_version("Docker Engine", said, (23, 0))
+            require_version("Docker Engine", said, (23, 0))
     else:
-        _require_version("Docker Engine", said, (23, 0))
+        require_version("Docker Engine", said, (23, 0))
