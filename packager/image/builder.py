@@ -88,6 +88,9 @@ def build(
     """
     started = time.monotonic()
     info = engine.info()
+    if reproducible and not info.same_ids:
+        message = "This engine gives equal images another id each time."
+        raise Blocked("not-reproducible", message, "Build with Docker, or without --reproducible.")
     arch = _arch(platform) or info.arch
     # Refuses before anything is fetched or pulled.
     plan = make_plan(fitted(capsule, "linux", arch), packs=packs, prove=prove, policies=policies)

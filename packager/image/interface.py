@@ -17,6 +17,7 @@ class EngineInfo(BaseModel):
     Attributes:
         arch: as images name it, ``amd64`` or ``arm64``.
         containerd_store: whether images are kept in containerd's store, where every layer is packed and unpacked.
+        same_ids: whether the same layers and settings are one image, with one id.
         free_bytes: of the disk with its data; None where that is on another machine.
     """
 
@@ -25,6 +26,7 @@ class EngineInfo(BaseModel):
     version: str
     arch: str
     containerd_store: bool
+    same_ids: bool = True
     free_bytes: int | None = None
 
 

@@ -55,7 +55,9 @@ class Podman:
         require_version("podman", version, _OLDEST)
         here = not said["host"].get("serviceIsRemote") and os.path.isdir(root)
         free = shutil.disk_usage(root).free if here else None
-        return EngineInfo(version=version, arch=said["host"]["arch"], containerd_store=False, free_bytes=free)
+        return EngineInfo(
+            version=version, arch=said["host"]["arch"], containerd_store=False, same_ids=False, free_bytes=free
+        )
 
     def build(self, request: BuildRequest, report: Report) -> None:
         """See `ContainerEngine`. The layers of a build that failed stay as the cache of the next one."""

@@ -21,6 +21,8 @@ from comfy_capsule.packager.errors import Cancelled, CapsuleError
 from comfy_capsule.packager.image import LABEL, BuildRequest, Podman, StartRequest, build, publish
 from comfy_capsule.packager.progress import Progress, silent
 
+pytestmark = pytest.mark.sampled
+
 SECRET = "planted-9f0c2d7be1"
 SERVED = "localhost/small:1"
 INDEXES = (

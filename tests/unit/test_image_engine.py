@@ -45,9 +45,11 @@ class Remembered:
         self.asked: list[BuildRequest] = []
         self.free_bytes: int | None = None
         self.arch = "amd64"
+        self.same_ids = True
 
     def info(self) -> EngineInfo:
-        return EngineInfo(version="26.1.5", arch="amd64", containerd_store=False, free_bytes=self.free_bytes)
+        said = {"containerd_store": False, "same_ids": self.same_ids, "free_bytes": self.free_bytes}
+        return EngineInfo(version="26.1.5", arch="amd64", **said)
 
     def build(self, request: BuildRequest, report: Report) -> None:
         self.asked.append(request)
@@ -163,6 +165,9 @@ def test_what_another_day_may_give_differently_is_refused_when_that_is_asked_for
     assert engine.asked == []
     engine.packages = ["libc6", "libgl1"]
     build(capsule(), "w:1", engine=engine, report=silent, reproducible=True)
+    engine.same_ids = False
+    with pytest.raises(Blocked, match="another id each time"):
+        build(capsule(), "w:1", engine=engine, report=silent, reproducible=True)
     assert len(engine.asked) == 1
 
 
