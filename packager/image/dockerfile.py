@@ -28,8 +28,8 @@ RUN test "$(@PYTHON@ -c 'import platform; print(platform.python_version())')" = 
 _COMPILE = "{python} -m compileall -q -j 0 --invalidation-mode unchecked-hash"
 
 # Runs what stands in a RUN, then dates what it has written. Older is what the base brings, and what was dated before;
-# the mounts' folders are made before it, by minutes where the machine is busy. Not writable is what BuildKit mounts over
-# /etc/hosts; whoever is not root may date only what is his.
+# the mounts' folders are made before it, by minutes where the machine is busy. Not writable is what BuildKit mounts
+# over /etc/hosts; whoever is not root may date only what is his.
 _SHELL = """\
 began=$(($(date +%s) - 600)); mine="-uid $(id -u)"; test "$mine" != "-uid 0" || mine=-true; sh -ec "$1"; \
 find / -xdev -type d ! -readable -prune -o -newermt "@$began" $mine '(' -type l -o -writable ')' \
