@@ -64,7 +64,7 @@ class Exchange:
             stream = self._backend.client.view_stream(reference.filename, reference.subfolder, reference.type)
             if self._secrets:
                 data = b"".join([chunk async for chunk in stream])
-                return await self._outputs.put_bytes(await asyncio.to_thread(self._secrets.cleaned, data))
+                return await self._keep_cleaned(data)
             return await self._outputs.put_stream(stream)
         except OSError as error:
             if (known := self._sweep.recall(reference)) and await self._outputs.local(known[0]) is not None:
@@ -78,7 +78,9 @@ class Exchange:
     async def _keep(self, path: Path) -> tuple[str, int]:
         if not self._secrets:
             return await self._outputs.put_file(path)
-        data = await asyncio.to_thread(path.read_bytes)
+        return await self._keep_cleaned(await asyncio.to_thread(path.read_bytes))
+
+    async def _keep_cleaned(self, data: bytes) -> tuple[str, int]:
         return await self._outputs.put_bytes(await asyncio.to_thread(self._secrets.cleaned, data))
 
     def ended(self, outputs: Mapping[str, Any]) -> None:
