@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
-import stat
 import sys
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -38,10 +36,11 @@ from ..progress import Progress, Report
 from ..proof.parts import DERIVED, PACKS, TREES, Trees, trees_json, write_parts
 from ..snapshot import packages_of_python, with_torch
 from .dockerfile import compose, dockerfile, readme
+from .equal import make_equal, name_by_content
 from .layout import COMFYUI, PYTHON
 from .lock import write_lock
 from .own import copy_own, requirements
-from .plan import EPOCH, BakedModel, ImagePlan, ModelPolicy, make_plan
+from .plan import BakedModel, ImagePlan, ModelPolicy, make_plan
 from .python import carry_python, find_prefix
 
 #: The file with the names of the Debian packages that the image must have.
@@ -111,7 +110,9 @@ def write_context(
         write_capsule(capsule, beside / "capsule" / f"{capsule.name}{SUFFIX}", part=0)
         if changed is not None:
             (beside / "capsule" / DERIVED).write_text(changed.model_dump_json(indent=1), encoding="utf-8")
-        size = _make_equal(beside, stored)
+        named = name_by_content(beside, stored)
+        (beside / "Dockerfile").write_text(dockerfile(plan, named), encoding="utf-8", newline="\n")
+        size = make_equal(beside, stored, named.values())
         if folder.exists():
             folder.rmdir()
         beside.rename(folder)
@@ -129,8 +130,8 @@ def _with_torch(capsule: Capsule, build: str, report: Report) -> Derived:
 
 def _fill(
     capsule: Capsule, plan: ImagePlan, into: Path, report: Report, *, models_from: Sequence[Path], packs: Packs
-) -> set[Path]:
-    """Write everything but the capsule; returns the files that are the store's."""
+) -> dict[int, str]:
+    """Write everything but the capsule and the Dockerfile; returns the files that are the store's, see `_models`."""
     packages = set(plan.packages)
     if plan.python == "carried":
         _require_this_platform(capsule)
@@ -146,7 +147,6 @@ def _fill(
     here = Path(__file__).parent
     write_lock(capsule, plan, into / "lock")
     texts = {
-        "Dockerfile": dockerfile(plan),
         "README.md": readme(plan),
         **compose(plan),
         "os/install.sh": (here / "install-os-packages.sh").read_text(),
@@ -198,9 +198,9 @@ def _links(plan: ImagePlan, into: Path) -> None:
 
 def _models(
     capsule: Capsule, plan: ImagePlan, into: Path, report: Report, models_from: Sequence[Path], packs: Packs
-) -> set[Path]:
+) -> dict[int, str]:
     """``models/SHA256/`` and ``files/``: models and further files, below these as in the image. A model that is used
-    under two names is in one layer. Returns the files that are the store's.
+    under two names is in one layer. Returns the sha256 of the files that are the store's, by their inode here.
     """
     baked = {item.sha256 for item in plan.models}
     models = {item.sha256: item for item in capsule.lock.models if item.sha256 in baked}
@@ -214,35 +214,13 @@ def _models(
             wanted.append((name, file.sha256))
     wanted_models, held = list(models.values()), capsule.vendored
     stored = obtain_models(wanted_models, ModelStore(), report, models_from=models_from, vendored=held)
-    placed = {place(into, name): stored[digest] for name, digest in wanted}
-    for target, source in placed.items():
-        link_or_copy(source, target)
-    return set(placed)
+    placed = {}
+    for name, digest in wanted:
+        target = place(into, name)
+        link_or_copy(stored[digest], target)
+        placed[target.stat().st_ino] = digest
+    return placed
 
 
 def _place_of(model: BakedModel) -> str:
     return f"{COMFYUI[1:]}/models/{model.folder}/{model.name}"
-
-
-def _make_equal(folder: Path, stored: Collection[Path]) -> int:
-    """Give every file the same modes and times on every machine; returns the bytes in all.
-
-    Those in `stored` may be links into the store, which has done so.
-    """
-    size = 0
-    for root, folders, files in os.walk(folder, topdown=False):
-        for name in files:
-            path = Path(root, name)
-            status = path.lstat()
-            size += status.st_size
-            if path in stored:
-                continue
-            if stat.S_ISREG(status.st_mode):
-                path.chmod(0o755 if status.st_mode & stat.S_IXUSR else 0o644)
-            os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
-        for name in folders:
-            if Path(root, name).is_symlink():
-                os.utime(Path(root, name), (EPOCH, EPOCH), follow_symlinks=False)
-        os.chmod(root, 0o755)
-        os.utime(root, (EPOCH, EPOCH))
-    return size

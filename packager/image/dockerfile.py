@@ -14,7 +14,7 @@ from .plan import EPOCH, ImagePlan
 _MARK = re.compile(r"@([A-Z_]+)@")
 
 _CARRIED = """\
-COPY --link python/ /
+COPY --link @AT_PYTHON@ /
 RUN echo /opt/python/lib > /etc/ld.so.conf.d/00-capsule-python.conf && \\
     ldconfig && rm -f /var/cache/ldconfig/aux-cache && \\
     test "$(@PYTHON@ -c 'import bz2, ctypes, lzma, platform, sqlite3, ssl, zlib; print(platform.python_version())')" \\
@@ -82,17 +82,22 @@ ARG UV_LINK_MODE=copy
 ARG UV_NO_CONFIG=1"""
 
 
-def dockerfile(plan: ImagePlan) -> str:
-    """The whole Dockerfile of `plan`."""
-    stage = _fill(_CARRIED if plan.python == "carried" else _OF_THE_BASE, _words(plan))
+def dockerfile(plan: ImagePlan, named: Mapping[str, str]) -> str:
+    """The whole Dockerfile of `plan`.
+
+    Args:
+        named: where in the context the folders are that it copies, see `name_by_content`.
+    """
+    words = _words(plan) | {f"AT_{name.upper().replace('/', '_')}": f"{place}/" for name, place in named.items()}
+    stage = _fill(_CARRIED if plan.python == "carried" else _OF_THE_BASE, words)
     packs = [_copy(f"/packs/{name}/", "--from=packs") for name in plan.packs]
     models = [_copy(f"models/{digest}/") for digest in sorted({item.sha256 for item in plan.models})]
     parts = {
         "PYTHON_STAGE": stage,
         "PACKS": "".join(packs),
         "MODELS": "".join(models),
-        "FILES": _copy("files/") if plan.files else "",
-        "LINKS": _copy("links/") if plan.linked else "",
+        "FILES": _copy(words["AT_FILES"]) if plan.files else "",
+        "LINKS": _copy(words["AT_LINKS"]) if plan.linked else "",
         "PREPARE": _prepare(plan),
         "UNPROVED": _UNPROVED if plan.unproved else "",
         "WHEELS": _fill(_WHEELS, {"LOCAL": " ".join(LOCAL_WHEELS)}) if plan.carried else "",
@@ -103,7 +108,7 @@ def dockerfile(plan: ImagePlan) -> str:
         "LABELS": _labels(plan),
         "ENTRYPOINT": json.dumps(_entrypoint(plan)),
     }
-    return _fill(_template("image.Dockerfile"), {**_words(plan), **parts})
+    return _fill(_template("image.Dockerfile"), {**words, **parts})
 
 
 def readme(plan: ImagePlan) -> str:

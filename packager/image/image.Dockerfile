@@ -7,8 +7,9 @@ ARG BASE=@BASE@
 FROM ${BASE} AS os
 ARG SOURCE_DATE_EPOCH
 # Every RUN ends with this: what it has written is dated @EPOCH@. So the same things make the same layers, and no export
-# has to unpack and rewrite them. What is copied has its date already; it is copied onto / with the folders above it,
-# because BuildKit dates those that it makes by the clock.
+# has to unpack and rewrite them. What is copied has its date already: out of a folder that is named by its digest, and
+# onto / with the folders above it, because BuildKit dates by the clock the folders that it makes, and those that it has
+# of an earlier context and in which something has changed.
 SHELL @SHELL@
 RUN --mount=type=bind,source=os,target=/build/os sh /build/os/install.sh /build/os/packages.txt
 
@@ -31,13 +32,13 @@ RUN --mount=type=bind,source=build,target=/build/uv --mount=type=secret,id=ca,ta
 # The source trees, with their byte code: the container's root file system may be read-only.
 FROM runtime AS comfyui
 ARG SOURCE_DATE_EPOCH
-COPY sources/comfyui/ /comfyui/
+COPY @AT_SOURCES_COMFYUI@ /comfyui/
 RUN @COMPILE@ /comfyui || true
 
 # Each pack in a folder of its own, below which it lies as in the image.
 FROM runtime AS packs
 ARG SOURCE_DATE_EPOCH
-COPY sources/packs/ /packs/
+COPY @AT_SOURCES_PACKS@ /packs/
 RUN for pack in /packs/* /packs/.disabled/*; do \
         if [ -e "$pack" ]; then @COMPILE@ -s "$pack" -p / "$pack" || true; fi; \
     done
@@ -72,7 +73,7 @@ RUN --mount=type=bind,from=uv,source=/opt/uv/bin/uv,target=/build/uv \
         --index @OWN_INDEX@ /build/lock/pylock.toml@UNPROVED@@WHEELS@@OVERLAY@
 COPY --link --from=comfyui /comfyui/ /comfyui/
 @PACKS@@FILES@COPY --link --from=gateway /gateway/ /gateway/
-COPY --link launcher/ /
+COPY --link @AT_LAUNCHER@ /
 ENV HOME=/state \
     LANG=C.UTF-8 \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
@@ -100,7 +101,7 @@ ARG SOURCE_DATE_EPOCH
 FROM served
 ARG SOURCE_DATE_EPOCH
 COPY --link --chown=0:0 --from=sbom /state/sbom.cdx.json /sbom.cdx.json
-@PROOF@COPY --link capsule/ /capsule/
+@PROOF@COPY --link @AT_CAPSULE@ /capsule/
 @PREPARE@@LABELS@
 VOLUME @VOLUMES@
 EXPOSE 8000

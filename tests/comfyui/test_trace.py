@@ -15,6 +15,7 @@ import pytest
 
 import trees
 from bench import PLAIN, bench_install, fresh_install
+from bench.context import below
 from comfy_capsule.packager import actions
 from comfy_capsule.packager.capsule import Capsule, read_capsule
 from comfy_capsule.packager.comfy import find_install, traced_run
@@ -224,10 +225,11 @@ def test_the_image_has_them(capsule: Capsule, traced: Traced, tmp_path: Path) ->
     made = write_context(
         capsule, tmp_path / "context", report=silent, packs="all", models_from=models, prove=False
     ).folder
-    assert 'COPY --link ["files/", "/"]' in (made / "Dockerfile").read_text()
+    files = below(made / "files")
+    assert f'COPY --link ["files/{files.name}/", "/"]' in (made / "Dockerfile").read_text()
     for item in capsule.lock.files:
         place = f".capsule-cache/{item.name}" if item.place == "cache" else item.name
-        assert hashlib.sha256((made / "files/comfyui" / place).read_bytes()).hexdigest() == item.sha256
+        assert hashlib.sha256((files / "comfyui" / place).read_bytes()).hexdigest() == item.sha256
 
 
 def test_a_workflow_that_fails_is_no_trace(traced: Traced) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from bench.engine import Engine
@@ -9,12 +10,15 @@ from bench.images import small_capsule
 from bench.index import make_wheel
 from bench.python_env import as_install, install, venv
 from comfy_capsule.packager.cache import Cache
+from comfy_capsule.packager.capsule import sha256_file, write_capsule
 from comfy_capsule.packager.image import Docker, build
+from comfy_capsule.packager.image.plan import EPOCH
 from comfy_capsule.packager.materialise import site_packages
 from comfy_capsule.packager.progress import silent
 from comfy_capsule.packager.snapshot import lock_python
 
 TAG = "comfy-capsule-test:carried"
+OTHER = "comfy-capsule-test:other"
 SAYS = "import alpha, stray; from importlib import metadata; print(alpha.said, stray.said, metadata.version('alpha'))"
 
 
@@ -36,3 +40,25 @@ def test_a_local_wheel_and_changed_files_are_in_the_image(engine: Engine, base: 
     assert engine.docker(*run, "-c", SAYS).strip() == "changed stray 1.0"
     notes = "from pathlib import Path; print(list(Path('/opt/venv').rglob('uv_cache.json')))"
     assert engine.docker(*run, "-c", notes).strip() == "[]"
+
+
+def test_an_image_has_nothing_of_another_context_with_files_of_the_same_size(
+    engine: Engine, base: str, tmp_path: Path
+) -> None:
+    """The engine keeps what it was sent, and compares names, sizes and times."""
+    capsule = small_capsule(tmp_path)
+    other = replace(capsule, graph={"1": {"class_type": "B", "inputs": {}}})
+    how = {"engine": Docker(engine.environment), "base": base, "report": silent, "prove": False}
+    first = build(capsule, TAG, **how)
+    build(other, OTHER, **how)
+    for tag, sealed in ((TAG, capsule), (OTHER, other)):
+        found = Docker(engine.environment).inspect(tag)
+        assert found is not None
+        assert found.labels["io.comfy-capsule.capsule"] == sealed.digests.capsule
+        whole = ("run", "--rm", "--entrypoint", "sha256sum", tag, "/capsule/w.capsule.zip")
+        write_capsule(sealed, tmp_path / "w.capsule.zip", part=0)
+        assert engine.docker(*whole).split()[0] == sha256_file(tmp_path / "w.capsule.zip")
+    dates = ("run", "--rm", "--entrypoint", "stat", OTHER, "-c", "%Y", "/capsule", "/capsule/w.capsule.zip")
+    assert set(engine.docker(*dates).split()) == {str(EPOCH)}
+    assert build(capsule, TAG, **how).digest == first.digest
+    engine.docker("image", "rm", TAG, OTHER)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.context import below
 from bench.engine import Engine
 from bench.images import TAG, built
 from bench.index import make_wheel
@@ -103,7 +104,7 @@ def test_a_build_of_other_bytes_fails_and_names_them(
 ) -> None:
     folder = tmp_path / "context"
     write_context(capsule, folder, base=base, models_from=[comfyui / "models"], report=silent)
-    with (folder / "sources/packs/bench-tint/comfyui/custom_nodes/bench-tint/__init__.py").open("a") as code:
+    with (below(folder / "sources/packs") / "bench-tint/comfyui/custom_nodes/bench-tint/__init__.py").open("a") as code:
         code.write("# more\n")
     file = folder / "Dockerfile"
     harm = f"RUN rm /usr/lib/*/{LIBRARY} && echo '# more' >> {SITE}/idna/core.py\n"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from comfy_capsule.packager.image import ImagePlan, LinkedModel, compose, dockerfile
+from bench.context import dockerfile
+from comfy_capsule.packager.image import ImagePlan, LinkedModel, compose
 from comfy_capsule.packager.uv import find_uv
 
 CHECKOV = "checkov==3.3.30"

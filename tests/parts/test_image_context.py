@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bench.context import below
 from bench.elf import write_shared
 from bench.git import commit_all, git
 from comfy_capsule.packager.capsule import (
@@ -121,7 +122,24 @@ def test_the_same_capsule_gives_the_same_context(capsule: Capsule, tmp_path: Pat
     finally:
         os.umask(before)
     assert files(first) == files(second)
-    assert {path.lstat().st_mtime for path in first.rglob("*")} == {EPOCH}
+    dates = [{path.relative_to(each): path.lstat().st_mtime_ns for path in each.rglob("*")} for each in (first, second)]
+    assert dates[0] == dates[1]
+    assert {date // 10**9 for date in dates[0].values()} == {EPOCH}
+
+
+def test_no_file_of_another_context_is_taken_for_its_own(capsule: Capsule, tmp_path: Path) -> None:
+    """BuildKit compares name, size and time, and dates by the clock what folders it has already."""
+    other = replace(capsule, graph={"1": {"class_type": "B", "inputs": {}}}, sealed="")
+    one, two = (context(each, tmp_path, name) for each, name in ((capsule, "one"), (other, "two")))
+    seen = {}
+    for path in (each for folder in (one, two) for each in folder.rglob("*") if each.is_file()):
+        name = path.relative_to(one if path.is_relative_to(one) else two).as_posix()
+        status, content = path.stat(), path.read_bytes()
+        assert seen.setdefault((name, status.st_size, status.st_mtime_ns), content) == content
+    assert (one / "Dockerfile").stat().st_size == (two / "Dockerfile").stat().st_size
+    copied = [next((folder / "capsule").iterdir()) for folder in (one, two)]
+    assert copied[0].name != copied[1].name
+    assert {path.stat().st_mtime for folder in copied for path in (folder, *folder.iterdir())} == {EPOCH}
 
 
 def test_the_system_gets_what_the_lock_needs_and_our_own_steps(capsule: Capsule, tmp_path: Path) -> None:
@@ -151,8 +169,9 @@ def test_a_carried_python_brings_the_libraries_it_is_linked_to(tmp_path: Path) -
 def test_what_is_in_it(capsule: Capsule, tmp_path: Path) -> None:
     folder = context(capsule, tmp_path, "one")
     found = files(folder)
-    assert found["sources/comfyui/main.py"] == (0o644, b"1\n")
-    assert found["sources/packs/first/comfyui/custom_nodes/first/run.sh"][0] == 0o755
+    comfyui, packs = (below(folder / name).relative_to(folder) for name in ("sources/comfyui", "sources/packs"))
+    assert found[f"{comfyui}/main.py"] == (0o644, b"1\n")
+    assert found[f"{packs}/first/comfyui/custom_nodes/first/run.sh"][0] == 0o755
     assert not any("unused" in name or ".git/" in name or "__pycache__" in name for name in found)
     baked = f"models/{sha256_bytes(MODEL)}/comfyui/models"
     assert found[f"{baked}/vae/a/b.safetensors"] == found[f"{baked}/loras/same.safetensors"] == (0o444, MODEL)
@@ -163,7 +182,7 @@ def test_what_is_in_it(capsule: Capsule, tmp_path: Path) -> None:
     assert found["lock/unproved.txt"][1] == b"odd==1.0\n"
     assert "gateway/comfy_capsule/packager/gateway/__init__.py" in found
     assert not any(name.startswith(("gateway/comfy_capsule/tests", "gateway/comfy_capsule/web")) for name in found)
-    assert read_capsule(folder / "capsule/w.capsule.zip").digests.capsule == capsule.digests.capsule
+    assert read_capsule(below(folder / "capsule") / "w.capsule.zip").digests.capsule == capsule.digests.capsule
     assert b"docker buildx build" in found["README.md"][1]
 
 
@@ -173,7 +192,7 @@ def test_a_model_that_is_not_baked_is_a_link_and_need_not_be_had(capsule: Capsul
     write_context(capsule, folder, policies={"": "mount", "same.safetensors": "fetch"}, **said)  # type: ignore[arg-type]
     assert not (folder / "models").exists()
     sha = sha256_bytes(MODEL)
-    links = folder / "links/comfyui/models"
+    links = below(folder / "links") / "comfyui/models"
     places = {path.relative_to(links).as_posix(): os.readlink(path) for path in links.rglob("*.*")}
     assert places == dict.fromkeys(("vae/a/b.safetensors", "loras/same.safetensors"), f"/models/sha256/{sha[:2]}/{sha}")
     assert "- models:/models" in (folder / "compose.yaml").read_text()

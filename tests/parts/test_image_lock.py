@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from bench.context import dockerfile
 from bench.index import make_wheel
 from bench.python_env import a_lock, as_install, install, venv
 from comfy_capsule.packager.cache import Cache
 from comfy_capsule.packager.capsule import Capsule
 from comfy_capsule.packager.contract import Contract
-from comfy_capsule.packager.image.dockerfile import dockerfile
 from comfy_capsule.packager.image.lock import write_lock
 from comfy_capsule.packager.image.plan import make_plan
 from comfy_capsule.packager.materialise import site_packages

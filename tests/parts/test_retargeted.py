@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import Commit, build_pack
+from bench.context import below
 from bench.index import PackageIndex, make_wheel, serving_index
 from bench.python_env import HERE, install
 from bench.windows import LINUX, windows_lock
@@ -137,7 +138,7 @@ def test_an_image_gets_the_translated_lock_and_the_capsule_as_it_is(capsule: Cap
     made = write_context(capsule, tmp_path / "context", report=events.append, base=base, python_in_base=True)
     locked = read_pylock((made.folder / "lock/pylock.toml").read_text())
     assert locked.versions() == LINUX_VERSIONS
-    assert read_capsule(made.folder / f"capsule/w{SUFFIX}").digests == capsule.digests
+    assert read_capsule(below(made.folder / "capsule") / f"w{SUFFIX}").digests == capsule.digests
     assert made.plan.digests["capsule"] == capsule.digests.capsule
     assert made.plan.digests["environment"] == fitted(capsule).digests.environment != capsule.digests.environment
     assert f"Python lock translated from windows AMD64 for linux {MACHINE}" in [event.item for event in events]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.context import below
 from bench.images import small_capsule
 from bench.index import PackageIndex, default_index, make_wheel
 from bench.python_env import HERE, a_lock
@@ -108,9 +109,9 @@ def test_a_context_with_another_torch_installs_it_and_says_so(captured: str, tmp
     assert any("torch 2.0+cu130 is 2.0+cpu there" in event.item for event in said)
     assert context.plan.digests["capsule"] == capsule.digests.capsule
     assert context.plan.digests["environment"] != capsule.digests.environment
-    inside = read_capsule(folder / "capsule/w.capsule.zip")
+    inside = read_capsule(below(folder / "capsule") / "w.capsule.zip")
     assert inside.pylock == captured, "the capsule in the image is the one that was given"
-    changed = Derived.model_validate_json((folder / "capsule/derived.json").read_bytes())
+    changed = Derived.model_validate_json((below(folder / "capsule") / "derived.json").read_bytes())
     assert derived(inside, changed).pylock == (folder / "parts/environment/pylock.toml").read_text()
     lock = tomllib.loads((folder / "parts/environment/capsule.toml").read_text())
     assert {item["code"] for item in lock["findings"]} == {"torch-build-changed"}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.context import below
 from bench.git import git
 from bench.index import make_wheel
 from bench.python_env import as_install
@@ -159,13 +160,14 @@ def test_an_image_takes_them_too_and_holds_them_once(bench: Bench, monkeypatch: 
     ]
     assert "packages = []" in (folder / "lock/pylock.toml").read_text()
     assert "/build/lock/carried.txt" in (folder / "Dockerfile").read_text()
-    assert (folder / "sources/packs/tint").is_dir()
+    assert (below(folder / "sources/packs") / "tint").is_dir()
     (model,) = (folder / "models").rglob("small.safetensors")
     assert model.read_bytes() == MODEL
-    inside = read_capsule(folder / "capsule/w.capsule.zip")
+    kept = below(folder / "capsule") / "w.capsule.zip"
+    inside = read_capsule(kept)
     assert inside.digests == capsule.digests
     assert bench.index.asked == []
-    assert (folder / "capsule/w.capsule.zip").stat().st_size < len(MODEL)
+    assert kept.stat().st_size < len(MODEL)
 
 
 def test_the_restored_environment_says_what_the_captured_one_said_of_an_address(bench: Bench) -> None:

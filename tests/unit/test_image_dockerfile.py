@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from comfy_capsule.packager.image import ImagePlan, LinkedModel, dockerfile
+from bench.context import dockerfile
+from comfy_capsule.packager.image import ImagePlan, LinkedModel
 from comfy_capsule.packager.image.plan import BakedModel
 
 PLAN = ImagePlan(
@@ -53,7 +54,7 @@ def test_each_thing_that_changes_alone_is_a_layer_and_the_capsule_is_the_last() 
     assert last == [
         "COPY --link --chown=0:0 --from=sbom /state/sbom.cdx.json /sbom.cdx.json",
         "COPY --link --chown=0:0 --from=proof /state/proof.json /proof.json",
-        "COPY --link capsule/ /capsule/",
+        "COPY --link capsule/12ab/ /capsule/",
     ]
     assert not lines("\n".join(final_stage(text)), "RUN")
 
@@ -81,7 +82,7 @@ def test_captured_code_runs_without_network_and_secret_only() -> None:
 def test_models_that_are_not_in_the_image_are_links_and_those_to_fetch_are_fetched_first() -> None:
     said = {"folder": "vae", "name": "big.safetensors", "sha256": "cd" * 32}
     mounted = dockerfile(PLAN.model_copy(update={"linked": (LinkedModel(**said, policy="mount"),)}))
-    assert lines(stage(mounted, "served"), 'COPY --link ["links/", "/"]')
+    assert lines(stage(mounted, "served"), 'COPY --link ["links/12ab/", "/"]')
     assert "PREPARE" not in mounted
     assert 'VOLUME ["/state", "/models"]' in mounted
     assert 'io.comfy-capsule.models="mount"' in mounted

@@ -11,9 +11,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from bench.context import dockerfile
 from comfy_capsule.packager import build_command
 from comfy_capsule.packager.errors import BadInput, Cancelled, CapsuleError
-from comfy_capsule.packager.image import Docker, ImagePlan, Podman, dockerfile, engine_named
+from comfy_capsule.packager.image import Docker, ImagePlan, Podman, engine_named
 from comfy_capsule.packager.image.podman import _described, _last_line, _whole_name
 from comfy_capsule.packager.image.podman_build import PodmanStatus, run_podman_build
 from comfy_capsule.packager.image.two_goes import first_go, second_go
