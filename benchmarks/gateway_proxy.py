@@ -2,7 +2,8 @@
 
 Both stand in front of one ComfyUI by URL and take turns, each picture with a colour of its own. One client of the proxy
 follows the job's events and fetches the picture when they say it succeeded; another asks again every few milliseconds,
-for the events have stalls. The proxy's figure is the better of the two at each percentile.
+for the events have stalls: so long that the first is left out once it has taken a minute. The proxy's figure is the
+better of the two at each percentile.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from comfy_capsule.packager.comfy import free_port  # noqa: E402
 
 PEER = "comfy-api-proxy==0.1.6"
 ROUNDS, WARM_UP = 200, 20
+LONGEST = 60.0  # seconds of one way in all, warm-up and stalls included; the others end long before
 EVERY = 0.003  # seconds between the polling client's questions
 ENDED = frozenset({"succeeded", "failed", "canceled"})  # "expired" is also said of one that has not begun
 
@@ -119,13 +121,16 @@ async def measure(gateway: str, comfy: str, state: Path) -> dict[str, list[float
         ways: dict[str, tuple[Way, str]] = {
             "gateway": (by_gateway, gateway), "events": (by_events, proxy), "asking": (by_asking, proxy),
         }  # fmt: skip
-        color = 0
+        color, spent = 0, dict.fromkeys(ways, 0.0)
         for turn in range(ROUNDS + WARM_UP):
             for name, (way, url) in ways.items():
+                if spent[name] > LONGEST:
+                    continue
                 color += 1
                 begun = time.perf_counter()
                 data = await way(session, url, color)
                 seconds = time.perf_counter() - begun
+                spent[name] += seconds
                 assert data[:4] == b"\x89PNG"
                 if turn >= WARM_UP:
                     took[name].append(seconds)
@@ -140,15 +145,20 @@ def main() -> None:
         with running(bench_install()) as comfy, serving([capsule], comfy.base_url, folder / "gateway") as gateway:
             gateway.wait_ready()
             took = asyncio.run(measure(gateway.url, comfy.base_url, folder / "proxy"))
-    ahead = True
-    for percent in range(1, 100):
-        ours, *theirs = (percentile(values, percent) for values in took.values())
-        ahead = ahead and ours < min(theirs)
+    assert len(took["gateway"]) == len(took["asking"]) == ROUNDS, "the longest was too short"
+    counted = ", ".join(f"{len(values)} {name}" for name, values in took.items())
+    print(f"{counted} after the warm-up", file=sys.stderr)
+
+    def at(percent: int) -> tuple[float, float]:
+        """Milliseconds at a percentile: the gateway's, and the better of the proxy's."""
+        ours, *theirs = (percentile(values, percent) * 1000 for values in took.values() if len(values) > 1)
+        return ours, min(theirs)
+
+    ahead = all(ours < theirs for ours, theirs in map(at, range(1, 100)))
     for percent in (50, 99):
-        ours, events, asking = (percentile(values, percent) * 1000 for values in took.values())
-        words = f"p{percent}: gateway {ours:.2f} ms, proxy by events {events:.2f} ms, by asking {asking:.2f} ms"
-        print(words, file=sys.stderr)
-        ratio = round(ours / min(events, asking), 3)
+        ours, theirs = at(percent)
+        print(f"p{percent}: gateway {ours:.2f} ms, proxy {theirs:.2f} ms", file=sys.stderr)
+        ratio = round(ours / theirs, 3)
         figure = {"name": f"gateway-vs-proxy-p{percent}", "value": ratio, "unit": "ratio", "goal": "< 1"}
         print(json.dumps({**figure, "met": ratio < 1 and ahead}))
     print(f"ahead at every percentile: {'yes' if ahead else 'no'}", file=sys.stderr)

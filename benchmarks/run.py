@@ -27,6 +27,7 @@ FIGURES = {
     "gateway_latency.py": ("gateway-p50-ratio", "gateway-p99-ratio"),
     "gateway_load.py": ("gateway-waiting-mb", "gateway-listen-s", "gateway-throughput-ratio"),
     "gateway_large.py": ("gateway-large-copies",),
+    "gateway_proxy.py": ("gateway-vs-proxy-p50", "gateway-vs-proxy-p99"),
 }
 
 
