@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import sys
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator
@@ -14,7 +15,11 @@ from pathlib import Path
 
 from .problems import Problem
 
+if sys.platform == "linux":
+    import fcntl
+
 _CHUNK = 1024 * 1024
+_SPARE = 64  # empty files that are kept ready, at most
 
 
 class LocalOutputs:
@@ -30,6 +35,7 @@ class LocalOutputs:
         for left in self._incoming.iterdir():  # of a process that was killed while it wrote
             left.unlink(missing_ok=True)
         self._spare: deque[Path] = deque()  # empty files, ready to be written
+        self._made: tuple[int, ...] = ()  # of which kind a file is that is made here
         self._keeping = threading.Lock()  # nothing is removed between being found there and being counted on
 
     def path(self, sha256: str) -> Path:
@@ -48,7 +54,26 @@ class LocalOutputs:
             spare = self._incoming / secrets.token_hex(16)
             with contextlib.suppress(OSError):  # a full disk is told of when there is something to write
                 spare.touch()
+                self._made = _kind(spare.stat())
                 self._spare.append(spare)
+
+    def use_up(self, path: Path) -> None:
+        """Emptied, it is the next one that is written.
+
+        If each run made a file and removed one, each would take longer than the one before where ext4 has no journal:
+        there a removed file's number is given to no other for a minute, and all of these are passed over whenever a
+        file is made (``fs/ext4/ialloc.c``, ``recently_deleted``). After some thousands that takes half a millisecond.
+        """
+        if len(self._spare) < _SPARE and _kind(path.lstat()) == self._made:
+            spare = self._incoming / secrets.token_hex(16)
+            with contextlib.suppress(OSError):  # it is on another disk
+                path.rename(spare)
+                if _emptied(spare):
+                    self._spare.append(spare)
+                else:
+                    spare.unlink()
+                return
+        path.unlink()
 
     async def put_stream(self, chunks: AsyncIterator[bytes], *, limit: int = 0) -> tuple[str, int]:
         temporary = self._temporary()
@@ -71,13 +96,21 @@ class LocalOutputs:
 
     async def put_file(self, path: Path) -> tuple[str, int]:
         if path.stat().st_size <= _CHUNK:
-            return self._write([path.read_bytes()])
+            return self._write_small(path.read_bytes())
         return await asyncio.to_thread(lambda: self._write(_chunks(path)))
 
     async def put_bytes(self, data: bytes) -> tuple[str, int]:
         if len(data) <= _CHUNK:
-            return self._write([data])
+            return self._write_small(data)
         return await asyncio.to_thread(self._write, [data])
+
+    def _write_small(self, data: bytes) -> tuple[str, int]:
+        """What is kept already is not written again."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        with self._keeping:
+            if self._kept_anew(sha256):
+                return sha256, len(data)
+        return self._write([data])
 
     def _write(self, chunks: Iterable[bytes]) -> tuple[str, int]:
         """Copied, never linked: a node that writes over its own file must not change what was kept."""
@@ -101,14 +134,17 @@ class LocalOutputs:
             return self._incoming / secrets.token_hex(16)
 
     def _keep(self, temporary: Path, sha256: str) -> None:
-        kept = self.path(sha256)
         with self._keeping:
-            try:
-                os.utime(kept)  # kept anew, see `remove_others`
-                return
-            except FileNotFoundError:
-                pass
-            os.replace(temporary, kept)
+            if not self._kept_anew(sha256):
+                os.replace(temporary, self.path(sha256))
+
+    def _kept_anew(self, sha256: str) -> bool:
+        """Whether it is there; its time, by which `remove_others` goes, is now."""
+        try:
+            os.utime(self.path(sha256))
+        except FileNotFoundError:
+            return False
+        return True
 
     async def size(self) -> int:
         return await asyncio.to_thread(lambda: sum(each.stat().st_size for each in self._kept()))
@@ -130,6 +166,33 @@ class LocalOutputs:
 
     def _kept(self) -> Iterator[Path]:
         return (each for folder in self._folder.iterdir() if len(folder.name) == 2 for each in folder.iterdir())
+
+
+def _kind(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_mode, status.st_uid, status.st_gid
+
+
+def _emptied(spare: Path) -> bool:
+    """Whether `spare` is empty now; only where nobody can read or write what will be in it by another way.
+
+    A lease to write is given for a file that nobody else has open or mapped (fcntl(2), ``F_SETLEASE``).
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        file = os.open(spare, os.O_RDWR | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        if os.fstat(file).st_nlink > 1:
+            return False
+        os.ftruncate(file, 0)
+    except OSError:
+        return False
+    finally:
+        os.close(file)  # and the lease ends
+    return True
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

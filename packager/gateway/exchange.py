@@ -26,7 +26,7 @@ class Exchange:
         self._outputs = outputs
         self._secrets = secrets
         self._uploaded: set[str] = set()
-        self._sweep = Sweep(backend)
+        self._sweep = Sweep(backend, outputs)
 
     def restarted(self) -> None:
         """ComfyUI has come up anew: perhaps with another input folder."""

@@ -152,6 +152,9 @@ class OutputStore(Protocol):
     def expect(self) -> None:
         """Nobody waits at the moment: what can be done ahead of the next result, may be."""
 
+    def use_up(self, path: Path) -> None:
+        """Remove a file that nobody needs; what it is made of may be used again. In a thread. Raises OSError."""
+
     async def put_stream(self, chunks: AsyncIterator[bytes], *, limit: int = 0) -> tuple[str, int]:
         """Keep the bytes; their sha256 (hex) and size.
 

@@ -8,9 +8,10 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Column, Connection, Integer, Row, func, insert, select
 
 from .models import Execution
+from .prepared import Prepared
 from .problems import Problem
 from .tables import executions as t
 
@@ -19,7 +20,13 @@ COLUMNS = tuple(column for column in t.c if column.name not in UNTOLD)
 
 # Built once: building a statement costs more than SQLite takes to run it.
 INSERT = insert(t)
-WAITING = select(func.count()).where(t.c.state == "queued")
+_WAITING = Prepared(
+    select(func.count()).where(t.c.state == "queued"), columns=(Column("waiting", Integer, nullable=False),)
+)
+#: What a new row has in each column where nothing else is said.
+_DEFAULTS: dict[str, Any] = {each.name: getattr(each.default, "arg", None) for each in t.c}
+del _DEFAULTS["seq"], _DEFAULTS["problem"]
+INSERT_ONE = Prepared(INSERT, given=tuple(_DEFAULTS))
 
 
 def queued(values: dict[str, Any]) -> dict[str, Any]:
@@ -31,9 +38,19 @@ def queued(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, **made}
 
 
+def whole(row: dict[str, Any]) -> dict[str, Any]:
+    """`row` with every value that `INSERT_ONE` is given."""
+    return {**_DEFAULTS, **row}
+
+
+def count_waiting(c: Connection) -> int:
+    """How many executions wait."""
+    return int((_WAITING.first(c, {}) or {})["waiting"])
+
+
 def room_for(c: Connection, more: int, bound: int) -> int:
     """How many wait; refused when with `more` of them there would be more than `bound`."""
-    waiting = int(c.execute(WAITING).scalar_one())
+    waiting = count_waiting(c)
     if waiting + more > bound:
         raise Problem(
             "queue-full",

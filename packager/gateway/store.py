@@ -14,17 +14,19 @@ from sqlalchemy import Connection, Update, bindparam, delete, exists, insert, or
 from .batch_store import SqlBatches
 from .database import database
 from .models import ENDED, Execution, Item, NewExecution, State, StoredFile
+from .prepared import Prepared
 from .rows import (
     COLUMNS,
-    INSERT,
+    INSERT_ONE,
     UNTOLD,
-    WAITING,
     check_own,
     conflict,
+    count_waiting,
     execution,
     executions,
     queued,
     room_for,
+    whole,
 )
 from .tables import batches as b
 from .tables import executions as t
@@ -43,7 +45,7 @@ _NEXT = (
     .limit(1)
     .with_for_update(skip_locked=True)  # SQLite has no row locks and needs none: one writer at a time
 )
-_CLAIM = (
+_CLAIM = Prepared(
     update(t)
     .where(t.c.id == bindparam("its_id"), t.c.state == "queued")
     .values(
@@ -55,11 +57,12 @@ _CLAIM = (
         attempts=t.c.attempts + 1,
         submitted=False,
     )
-    .returning(*COLUMNS)
+    .returning(*COLUMNS),
+    columns=COLUMNS,
 )
 _ITS_EXECUTIONS = exists().where(t.c.batch == b.c.id).correlate(b)
 _OUTPUTS = select(t.c.seq, t.c.outputs).where(t.c.seq > bindparam("after")).order_by(t.c.seq).limit(500)
-_FINISH = (
+_FINISH = Prepared(
     update(t)
     .where(t.c.id == bindparam("its_id"), t.c.token == bindparam("its_token"), t.c.state == "running")
     .values(
@@ -96,7 +99,7 @@ class SqlStore:
             if worker and not waiting:
                 row.update(state="running", worker=worker, token=1, attempts=1)
                 row.update(lease_until=self._now() + lease, started=time.time())
-            c.execute(INSERT, row)
+            INSERT_ONE.changed(c, whole(row))
             if new.webhook:
                 c.execute(insert(w).values(execution=row["id"], url=new.webhook, state="waiting"))
             told = {name: value for name, value in row.items() if name not in UNTOLD}
@@ -134,7 +137,8 @@ class SqlStore:
                 return None
             now = time.time()
             claim = {"its_id": id, "worker": worker, "lease_until": self._now() + lease, "started": now}
-            return execution(c.execute(_CLAIM, claim).first())
+            row = _CLAIM.first(c, claim)
+            return None if row is None else Execution.model_validate(row)
 
         return await self._run(work)
 
@@ -172,7 +176,7 @@ class SqlStore:
         values = {
             "its_id": id, "its_token": token, "state": state, "finished": finished, "outputs": told, "problem": problem,
         }  # fmt: skip
-        return await self._run(lambda c: c.execute(_FINISH, values).rowcount == 1)
+        return await self._run(lambda c: _FINISH.changed(c, values) == 1)
 
     async def request_cancel(self, id: str) -> Execution | None:
         def work(c: Connection) -> Execution | None:
@@ -193,7 +197,7 @@ class SqlStore:
         return await self._run(lambda c: executions(c.execute(left.returning(*COLUMNS)).all()))
 
     async def waiting(self) -> int:
-        return await self._run(lambda c: int(c.execute(WAITING).scalar_one()))
+        return await self._run(count_waiting)
 
     async def forget(self, before: float, most: int) -> tuple[int, int]:
         untold = select(w.c.execution).where(w.c.state.in_(("waiting", "pending")))

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from .interface import OutputStore
 from .outputs import Reference
 from .supervise import Backend
 
@@ -28,8 +29,8 @@ class Sweep:
     What a number stood for is remembered: a run whose nodes ComfyUI had cached names the file of an earlier one.
     """
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, backend: Backend, outputs: OutputStore) -> None:
+        self._backend, self._outputs = backend, outputs
         self._last: dict[tuple[str, str, str], tuple[int, list[Reference]]] = {}  # by folder and name
         self._going: list[Reference] = []
         self._kept: OrderedDict[Reference, tuple[str, int]] = OrderedDict()
@@ -59,7 +60,7 @@ class Sweep:
         if len(self._going) >= _AT_ONCE:
             going, self._going = self._going, []
             folders = {type: self._backend.folder(type) for type in _FOLDERS}
-            asyncio.get_running_loop().run_in_executor(None, _remove, going, folders)
+            asyncio.get_running_loop().run_in_executor(None, _remove, going, folders, self._outputs)
 
     def _supersede(self, reference: Reference, stem: str, number: int) -> None:
         key = (reference.type, reference.subfolder, stem)
@@ -73,7 +74,7 @@ class Sweep:
             files.append(reference)
 
 
-def _remove(files: Iterable[Reference], folders: Mapping[str, Path | None]) -> None:
+def _remove(files: Iterable[Reference], folders: Mapping[str, Path | None], outputs: OutputStore) -> None:
     """Remove `files` from their types' `folders`, which are resolved; what is outside is left alone."""
     for file in files:
         if (folder := folders[file.type]) is None:
@@ -81,4 +82,4 @@ def _remove(files: Iterable[Reference], folders: Mapping[str, Path | None]) -> N
         path = folder / file.subfolder / file.filename
         with contextlib.suppress(OSError):  # one that stays costs time, no more
             if path.resolve().is_relative_to(folder):
-                path.unlink()
+                outputs.use_up(path)
