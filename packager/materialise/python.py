@@ -26,6 +26,7 @@ from .interpreters import PYTHON_SOURCES, find_python
 from .local_wheels import LOCAL_WHEELS, LocalWheels, forget_times, gather_wheels, note_addresses
 from .overlay import lay_over, take_away
 from .pylock import LockedPython, read_pylock
+from .sharing import damaged, keep_apart, link_mode
 from .uvlock import uv_lock
 
 _CUSTOMIZE = ("sitecustomize", "usercustomize")
@@ -46,8 +47,8 @@ def install_python(
 ) -> Path:
     """Make `venv` a relocatable environment of the lock's exact Python with exactly the lock's distributions.
 
-    Every file is held to the hash in the lock while it is downloaded; nothing is resolved. Files are copied
-    (or cloned) out of uv's cache, never hard-linked: an edited venv must not damage the next one.
+    Every file is held to the hash in the lock while it is downloaded; nothing is resolved. What is shared with uv's
+    cache is such that an edited venv does not damage the next one, see `sharing`.
 
     Args:
         venv: must not exist.
@@ -142,7 +143,22 @@ def _install_rest(locked: LockedPython, base: Path, venv: Path, scratch: Path, r
     given = uv_lock(locked, base)
     file.write_text(given.text)
     words = ["sync", "--preview-features", "pylock", *given.arguments, *([] if trust else ["--no-build"])]
-    _uv_pip([*words, "--link-mode", _link_mode(venv), file], venv, report, len(locked.versions()))
+    words += ["--link-mode", (mode := link_mode(venv))]
+    total = len(locked.versions())
+    _uv_pip([*words, file], venv, report, total)
+    if mode == "hardlink" and (edited := _own(venv, report)):
+        report(Progress(phase="python", item=f"{', '.join(edited)} again: changed in uv's cache", total=total))
+        run([find_uv(), "cache", "clean", "--quiet", *edited])
+        words += [word for name in edited for word in ("--reinstall-package", name)]
+        _uv_pip([*words, file], venv, report, total)
+        if edited := _own(venv, report):
+            message = f"What uv installs of {', '.join(edited)} is not as its RECORD says."
+            raise CapsuleError("python-differs", message, "Look at the disk, and at where its wheels come from.")
+
+
+def _own(venv: Path, report: Report) -> list[str]:
+    """Leave `venv` nothing that an edit would carry into the next; returns the distributions that such a one was of."""
+    return damaged(site_packages(venv), keep_apart(venv), report)
 
 
 def _install_local(at_hand: LocalWheels, venv: Path, scratch: Path, report: Report, total: int) -> None:
@@ -194,26 +210,6 @@ def _failed(error: CapsuleError) -> CapsuleError:
         f"uv could not install the Python environment: {reason}",
         "Check the network and your index settings; a hash mismatch means that a file was replaced there.",
     )
-
-
-def _link_mode(venv: Path) -> str:
-    """``clone`` where the file system shares blocks, else ``copy``: uv's own fallback would be hard links."""
-    if sys.platform == "darwin":
-        return "clone"
-    if not sys.platform.startswith("linux"):
-        return "copy"
-    import fcntl
-
-    cache = Path(run([find_uv(), "cache", "dir"]).strip())
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=cache) as source, tempfile.TemporaryFile(dir=venv) as target:
-        source.write(bytes(8192))
-        source.flush()
-        try:
-            fcntl.ioctl(target.fileno(), 0x40049409, source.fileno())  # FICLONE, linux/fs.h
-        except OSError:
-            return "copy"
-    return "clone"
 
 
 def _compare(wanted: dict[str, str], venv: Path) -> None:

@@ -27,6 +27,7 @@ from comfy_capsule.packager.materialise import (
     site_packages,
     venv_python,
 )
+from comfy_capsule.packager.materialise.sharing import link_mode
 from comfy_capsule.packager.progress import Progress, silent
 
 HERE = ".".join(map(str, sys.version_info[:3]))
@@ -118,6 +119,29 @@ def test_a_second_install_needs_no_download_and_still_checks_the_hash(
         install_python(lock(), other, tmp_path / "third", silent, trust=False)
     entries = [path for path in (tmp_path / "cache").rglob("*alpha*") if "pypi" in path.parts]
     assert entries == [], "a capsule's wheel may not be taken for the index's own"
+
+
+def test_an_edited_environment_damages_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Text, and what is small, each has for itself; a shared library that was edited in place is found by the next."""
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    code, small, large = "said = 1\n", "\0small", "\0" * 100_000
+    made = make_wheel(
+        tmp_path, "alpha", files={"alpha.py": code, "notes.txt": "x" * 100_000, "a.so": small, "b.so": large}
+    )
+    text, folders = pylock(made), [tmp_path / name for name in ("one", "two", "three")]
+    events: list[Progress] = []
+    for folder in folders:
+        install_python(lock(), text, folder, events.append, trust=False)
+        site = site_packages(folder)
+        assert [site.joinpath(name).read_text() for name in ("alpha.py", "a.so", "b.so")] == [code, small, large]
+        for name in ("alpha.py", "notes.txt", "a.so", "b.so"):
+            with (site / name).open("r+b") as file:
+                file.write(b"edited")
+        assert site.joinpath("b.so").read_bytes()[:6] == b"edited"
+    again = [event.item for event in events if "changed in uv's cache" in event.item]
+    if link_mode(tmp_path) == "hardlink":
+        assert again == ["alpha again: changed in uv's cache"] * 2
+    assert not list(tmp_path.rglob("*.own"))
 
 
 def test_a_file_with_another_hash_is_refused(tmp_path: Path) -> None:
