@@ -6,6 +6,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -38,13 +39,18 @@ _T = TypeVar("_T")
 
 
 # Built once: building a statement costs more than SQLite takes to run it.
-_NEXT = (
-    select(t.c.id)
-    .where(t.c.state == "queued", t.c.workflow.in_(bindparam("workflows", expanding=True)))
-    .order_by(t.c.priority, t.c.seq)
-    .limit(1)
-    .with_for_update(skip_locked=True)  # SQLite has no row locks and needs none: one writer at a time
-)
+@cache
+def _next(workflows: tuple[str, ...]) -> Prepared:
+    first = (
+        select(t.c.id)
+        .where(t.c.state == "queued", or_(*(t.c.workflow == name for name in workflows)))
+        .order_by(t.c.priority, t.c.seq)
+        .limit(1)
+        .with_for_update(skip_locked=True)  # SQLite has no row locks and needs none: one writer at a time
+    )
+    return Prepared(first, columns=(t.c.id,))
+
+
 _CLAIM = Prepared(
     update(t)
     .where(t.c.id == bindparam("its_id"), t.c.state == "queued")
@@ -132,11 +138,11 @@ class SqlStore:
 
     async def claim(self, worker: str, workflows: Sequence[str], lease: float) -> Execution | None:
         def work(c: Connection) -> Execution | None:
-            id = c.execute(_NEXT, {"workflows": workflows}).scalar()
-            if id is None:
+            next = _next(tuple(workflows)).first(c, {})
+            if next is None:
                 return None
             now = time.time()
-            claim = {"its_id": id, "worker": worker, "lease_until": self._now() + lease, "started": now}
+            claim = {"its_id": next["id"], "worker": worker, "lease_until": self._now() + lease, "started": now}
             row = _CLAIM.first(c, claim)
             return None if row is None else Execution.model_validate(row)
 

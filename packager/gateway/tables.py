@@ -37,6 +37,10 @@ from .models import PRIORITY
 
 #: The version of the tables; a database of a newer version is refused, an older one is brought to it.
 SCHEMA = 3
+
+#: The option of a connection whose user says BEGIN and COMMIT to the driver.
+BEGUN_BY_DRIVER = "begun_by_driver"
+
 _STEPS = {  # from each version to the next
     "1": (
         "ALTER TABLE executions ADD COLUMN batch VARCHAR(64) NOT NULL DEFAULT ''",
@@ -223,6 +227,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
 
 def _begin(connection: Connection) -> None:
     """Writers wait at the beginning, never half-way. Straight to the driver: a tenth of the way through SQLAlchemy."""
+    if BEGUN_BY_DRIVER in connection.get_execution_options():
+        return
     driver = connection.connection.dbapi_connection
     assert isinstance(driver, sqlite3.Connection)
     driver.execute("BEGIN IMMEDIATE").close()
