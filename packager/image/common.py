@@ -17,6 +17,7 @@ KEPT_LINES = 40  # of what a step printed, for the sentence when it fails
 LONGEST_LINE = 65536  # bytes
 
 _USER = 1000  # of our images
+_LOST = "layer does not exist"  # Docker's, after a prune at a bad moment: https://github.com/moby/moby/issues/41595
 _FULL = "no space left on device"  # strerror(ENOSPC), as programs say it, in any case
 
 
@@ -35,6 +36,11 @@ def step_failed(name: str, said: str, error: str) -> CapsuleError:
         )
     if is_full(f"{said} {error}"):
         return disk_full(f"the step `{name}` ended with it")
+    if _LOST in error:
+        message = f"The build cache of the engine names a layer that the engine has no more (`{name}`: {error})."
+        return CapsuleError(
+            "engine-cache-broken", message, "Empty it with `docker builder prune --all`, and build again."
+        )
     cure = "Look at the end of its output above."
     return CapsuleError("build-failed", f"The step `{name}` failed: {said or error}", cure)
 

@@ -1,4 +1,4 @@
-"""What the tests need of the machine: Chromium, PostgreSQL, an engine. ``python -m bench.system`` sets them up."""
+"""Chromium, PostgreSQL, libfaketime and an engine, as the tests need them: ``python -m bench.system`` sets them up."""
 
 from __future__ import annotations
 
@@ -52,6 +52,24 @@ def postgres() -> Path:
     return found
 
 
+def faketime() -> Path:
+    """The library that gives a process another clock (``LD_PRELOAD``); got like `browser`.
+
+    Raises:
+        CapsuleError: ``no-faketime`` elsewhere.
+    """
+    if not (found := _faketime()):
+        install_package("libfaketime", "no-faketime", "The tests of a clock that jumps need libfaketime")
+        found = _faketime()
+    if not found:
+        raise CapsuleError("no-faketime", "libfaketime was installed, but is not found.")
+    return found
+
+
+def _faketime() -> Path | None:
+    return next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
+
+
 def install_package(package: str, code: str, reason: str) -> None:
     """Debian's `package`, when run as root on Debian."""
     if os.geteuid() != 0 or not Path("/etc/debian_version").is_file():
@@ -66,6 +84,7 @@ def main() -> None:
     try:
         print(f"browser: {browser()}")
         print(f"PostgreSQL: {postgres()}")
+        print(f"libfaketime: {faketime()}")
         with engine() as found:
             print(f"container engine: {found.version}{' (of the tests)' if found.own else ''}")
     except CapsuleError as error:

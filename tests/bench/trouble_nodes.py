@@ -9,7 +9,7 @@ import time
 
 #: The file to which `BenchCount` writes a line for each run.
 COUNTED = "BENCH_COUNT_FILE"
-KINDS = ("none", "sleeps", "deaf", "allocates", "exits", "gpu", "memory", "previews")
+KINDS = ("none", "sleeps", "deaf", "allocates", "exits", "gpu", "memory", "naps", "previews")
 
 
 class BenchCount:
@@ -59,6 +59,9 @@ class BenchTrouble:
         for _ in range(6000):
             throw_exception_if_processing_interrupted()
             time.sleep(0.05)
+
+    def _naps(self):
+        time.sleep(3)
 
     def _deaf(self):
         """Never asks."""

@@ -134,6 +134,15 @@ def test_a_full_disk_is_said_as_such(tmp_path: Path) -> None:
     assert caught.value.code == "disk-full"
 
 
+def test_a_broken_cache_of_the_engine_is_said_with_its_cure() -> None:
+    status = BuildStatus()
+    fed(status, step("b", "exporting to image", **START))
+    fed(status, step("b", "exporting to image", **END, error="failed to get layer sha256:1f: layer does not exist"))
+    failure = status.failure()
+    assert failure.code == "engine-cache-broken"
+    assert "docker builder prune --all" in failure.cure
+
+
 def stand_in(tmp_path: Path, body: str) -> list[str]:
     script = tmp_path / "buildx.py"
     script.write_text(
