@@ -31,6 +31,7 @@ class _Step(NamedTuple):
     name: str
     instruction: str
     words: list[str]
+    said: list[str]  # the end of what it printed
 
 
 class PodmanStatus:
@@ -50,7 +51,7 @@ class PodmanStatus:
         self._failed: _Step | None = None
         self._error = ""
         self._done, self._total = -1, 0
-        self._said: list[str] = []
+        self._said: list[str] = []  # the end of what all of them printed
         self.images: set[str] = set()
 
     def feed(self, line: str) -> Progress | None:
@@ -73,9 +74,7 @@ class PodmanStatus:
             self.images.add(image)
         name = f"{self._stages.get(stage, 'image')} {step}/{steps}: {instruction}"
         self._steps.pop(stage, None)
-        self._steps[stage] = _Step(name, instruction, f"{instruction} {rest}".split())
-        if self._speaker() is self._steps[stage]:
-            self._said = []
+        self._steps[stage] = _Step(name, instruction, f"{instruction} {rest}".split(), [])
 
     def _speaker(self) -> _Step | None:
         """Who prints: one RUN at a time. A stage that copies from another one begins to, and waits for that one."""
@@ -84,23 +83,27 @@ class PodmanStatus:
         return next((step for step in steps if step.instruction == "RUN" and waiting), steps[0] if steps else None)
 
     def _hear(self, line: str) -> None:
-        clean = without_credentials(line)
+        clean, step = without_credentials(line), self._speaker()
         if found := _ERROR.fullmatch(line):
             self._error = without_credentials(found["why"])
             words = (found["step"] or "").split()
             same = [step for step in self._steps.values() if step.words == words]
-            self._failed = same[-1] if same else self._speaker()
+            self._failed = same[-1] if same else step
         else:
-            self._said = [*self._said[1 - KEPT_LINES :], clean]
+            for said in (self._said, *([step.said] if step else [])):
+                said.append(clean)
+                del said[:-KEPT_LINES]
         if self._log is not None:
-            step = self._speaker()
             self._log.write(f"{step.name if step else ''} | {clean}\n")
 
     def failure(self) -> CapsuleError:
-        """Why it failed: the step, and the end of what that printed."""
+        """Why it failed: the step, and the end of what that printed.
+
+        Another stage may have begun between that and the news of its failure, and be taken for the one that prints.
+        """
         said = "\n".join(self._said)
         if step := self._failed or self._speaker():
-            return step_failed(step.name, said, self._error)
+            return step_failed(step.name, "\n".join(step.said) or said, self._error)
         if is_full(said + self._error):
             return disk_full("it was met before the first step")
         return CapsuleError("build-failed", f"podman build failed: {self._error or said}", "Look at its log.")

@@ -131,6 +131,16 @@ def test_a_step_that_waits_for_another_stage_is_not_taken_for_the_one_that_fails
     assert status.failure().message == "The image is not what was captured: this differs"
 
 
+@pytest.mark.parametrize("late", [True, False])
+def test_a_stage_that_begins_before_the_failure_is_told_hides_nothing(late: bool) -> None:
+    status = PodmanStatus()
+    begins = ["[3/3] STEP 1/6: FROM x", "this differs"]
+    fed(status, "[2/3] STEP 1/2: FROM x AS proof\n[2/3] STEP 2/2: RUN prove\n")
+    fed(status, "\n".join(begins if late else begins[::-1]) + "\n")
+    fed(status, 'Error: building at STEP "RUN prove": while running runtime: exit status 3\n')
+    assert status.failure().message == "The image is not what was captured: this differs"
+
+
 def test_a_failed_step_is_said_with_what_it_printed() -> None:
     status = PodmanStatus()
     fed(status, LINES)
