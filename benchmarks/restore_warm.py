@@ -24,17 +24,26 @@ from comfy_capsule.packager.capsule import Capsule  # noqa: E402
 from comfy_capsule.packager.comfy import boot_object_info, find_install  # noqa: E402
 from comfy_capsule.packager.command import run  # noqa: E402
 from comfy_capsule.packager.export import make_capsule  # noqa: E402
-from comfy_capsule.packager.materialise import ModelStore, hashed_requirements, read_pylock  # noqa: E402
+from comfy_capsule.packager.materialise import ModelStore, read_pylock  # noqa: E402
 from comfy_capsule.packager.restore import restore  # noqa: E402
 from comfy_capsule.packager.uv import find_uv  # noqa: E402
 
 ROUNDS, GOAL = 2, 1.3
 
 
+def requirements(pylock: str) -> str:
+    """What `pylock` locks, as pip takes it: ``name==version`` with the hashes of its wheels."""
+    lines = []
+    for item in read_pylock(pylock).pylock.packages:
+        hashes = sorted({f"--hash=sha256:{wheel.hashes['sha256']}" for wheel in item.wheels or ()})
+        lines.append(" ".join([f"{item.name}=={item.version}", *hashes]))
+    return "\n".join(lines) + "\n"
+
+
 def by_hand(capsule: Capsule, folder: Path, *options: str) -> float:
     """Seconds."""
     wanted = folder.with_suffix(".txt")
-    wanted.write_text(hashed_requirements(read_pylock(capsule.pylock)))
+    wanted.write_text(requirements(capsule.pylock))
     start = time.monotonic()
     git("clone", "--quiet", "--local", capsule.lock.comfyui.origin, folder, cwd=folder.parent)
     for pack in capsule.lock.packs:
