@@ -76,9 +76,8 @@ class LocalOutputs:
         path.unlink()
 
     async def put_stream(self, chunks: AsyncIterator[bytes], *, limit: int = 0) -> tuple[str, int]:
-        temporary = self._temporary()
         digest, size = hashlib.sha256(), 0
-        try:
+        with self._temporary() as temporary:
             with temporary.open("wb") as file:
                 async for chunk in chunks:
                     size += len(chunk)
@@ -90,8 +89,6 @@ class LocalOutputs:
                     else:
                         file.write(chunk)
             self._keep(temporary, digest.hexdigest())
-        finally:
-            temporary.unlink(missing_ok=True)
         return digest.hexdigest(), size
 
     async def put_file(self, path: Path) -> tuple[str, int]:
@@ -110,28 +107,34 @@ class LocalOutputs:
         with self._keeping:
             if self._kept_anew(sha256):
                 return sha256, len(data)
-        return self._write([data])
+        with self._temporary() as temporary:
+            temporary.write_bytes(data)
+            self._keep(temporary, sha256)
+        return sha256, len(data)
 
     def _write(self, chunks: Iterable[bytes]) -> tuple[str, int]:
         """Copied, never linked: a node that writes over its own file must not change what was kept."""
-        temporary = self._temporary()
         digest, size = hashlib.sha256(), 0
-        try:
+        with self._temporary() as temporary:
             with temporary.open("wb") as file:
                 for chunk in chunks:
                     digest.update(chunk)
                     size += len(chunk)
                     file.write(chunk)
             self._keep(temporary, digest.hexdigest())
-        finally:
-            temporary.unlink(missing_ok=True)
         return digest.hexdigest(), size
 
-    def _temporary(self) -> Path:
+    @contextlib.contextmanager
+    def _temporary(self) -> Iterator[Path]:
+        """Where to write; what is not kept of it in this block is gone afterwards."""
         try:
-            return self._spare.pop()
+            temporary = self._spare.pop()
         except IndexError:
-            return self._incoming / secrets.token_hex(16)
+            temporary = self._incoming / secrets.token_hex(16)
+        try:
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def _keep(self, temporary: Path, sha256: str) -> None:
         with self._keeping:

@@ -58,14 +58,12 @@ class S3Outputs(LocalOutputs):
     async def local(self, sha256: str) -> Path | None:
         if (path := await super().local(sha256)) is not None:
             return path
-        temporary = self._temporary()
-        try:
-            await self._ask(lambda: self._client.download_file(self._bucket, self._key(sha256), str(temporary)))
-            self._keep(temporary, sha256)
-        except FileNotFoundError:
-            return None
-        finally:
-            temporary.unlink(missing_ok=True)
+        with self._temporary() as temporary:
+            try:
+                await self._ask(lambda: self._client.download_file(self._bucket, self._key(sha256), str(temporary)))
+                self._keep(temporary, sha256)
+            except FileNotFoundError:
+                return None
         return self.path(sha256)
 
     async def link(self, sha256: str, type: str, disposition: str) -> str:
