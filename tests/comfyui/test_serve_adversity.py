@@ -9,7 +9,6 @@ import json
 import os
 import socket
 import sqlite3
-import subprocess
 import threading
 import time
 import urllib.request
@@ -23,6 +22,7 @@ import pytest
 
 from bench import RunningComfy, running
 from bench.chaos import counting_install, trouble_capsule
+from bench.disk import small_disk
 from bench.gateway import Gateway, serving
 from bench.system import faketime
 from comfy_capsule.packager.capsule import write_capsule
@@ -120,21 +120,17 @@ def test_a_socket_that_is_cut_loses_no_run_and_repeats_none(well: RunningComfy, 
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 6 MiB. It takes root to mount one, as the container tests do."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", place], check=True)
-    yield place
-    subprocess.run(["umount", "--lazy", place], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", 6, lazily=True) as place:
+        yield place
 
 
-def test_a_full_disk_is_told_and_survived(well: RunningComfy, capsule: Path, small_disk: Path) -> None:
+def test_a_full_disk_is_told_and_survived(well: RunningComfy, capsule: Path, disk: Path) -> None:
     """Its own log lies there too."""
-    with serving([capsule], well.base_url, small_disk / "state") as gateway:
+    with serving([capsule], well.base_url, disk / "state") as gateway:
         gateway.wait_ready()
         assert run(gateway)[0] == 200
-        filler = small_disk / "filler"
+        filler = disk / "filler"
         with pytest.raises(OSError, match="No space"):
             filler.write_bytes(b"x" * (12 << 20))
         status, problem, _ = gateway.ask("POST", "/files", b"y" * 300_000)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bench.disk import small_disk
 from bench.fake_comfyui import FakeComfyUI
 from bench.gateway_here import BLANK, gateway, state_of
 from comfy_capsule.packager.gateway import Settings
@@ -19,19 +19,15 @@ ASYNC = {"Prefer": "respond-async"}
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MiB. It takes root to mount one, as the container tests do."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place], check=True)
-    yield place
-    subprocess.run(["umount", "--lazy", place], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", 4, lazily=True) as place:
+        yield place
 
 
-async def test_a_full_disk_is_told_of_and_survived(fake: FakeComfyUI, small_disk: Path) -> None:
-    async with gateway(Settings(comfy=fake.url, state=small_disk / "state", wait=5)) as client:
+async def test_a_full_disk_is_told_of_and_survived(fake: FakeComfyUI, disk: Path) -> None:
+    async with gateway(Settings(comfy=fake.url, state=disk / "state", wait=5)) as client:
         assert (await client.post(BLANK, json={"color": 1})).status == 200
-        filler = small_disk / "filler"
+        filler = disk / "filler"
         with pytest.raises(OSError, match="No space"):
             filler.write_bytes(b"x" * (8 << 20))
         answer = await client.post("/files", data=b"y" * 300_000)

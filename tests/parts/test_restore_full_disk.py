@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bench.disk import small_disk
 from bench.small import Small, whole_tree
 from comfy_capsule.packager.errors import CapsuleError
 from comfy_capsule.packager.progress import Progress
@@ -16,12 +16,8 @@ from comfy_capsule.packager.progress import Progress
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A small file system of its own."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place], check=True)
-    yield place
-    subprocess.run(["umount", place], check=True)
+    with small_disk(tmp_path / "disk", 4) as place:
+        yield place
 
 
 def fill(disk: Path, left: int) -> None:
